@@ -1,0 +1,124 @@
+"""MNIST as tensors: checked, decoded once, and fetched a whole batch at a time."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from datasets import Dataset, DatasetDict, Image, load_dataset
+from datasets.exceptions import DatasetNotFoundError
+
+from image_processing_mnist import MnistImageProcessor
+
+NUM_LABELS = 10
+
+
+class InputError(ValueError):
+    """What the user gave cannot be used. The message says why and what to do."""
+
+
+@dataclass
+class MnistDataset(torch.utils.data.Dataset):
+    """Digits in memory, which a data loader fetches batch-wise.
+
+    The loader calls `__getitems__` once for a batch and gets it ready-made, so that nothing is done
+    per image in Python. Its collate function has nothing left to do but to pass the batch on.
+
+    Attributes:
+        images: (N, 28, 28) uint8, 0 (paper) to 255 (ink).
+        labels: (N,) int64, 0-9.
+        augmentation: Called with each batch of `pixel_values`, or None.
+    """
+
+    images: torch.Tensor
+    labels: torch.Tensor
+    augmentation: Callable[[torch.Tensor], torch.Tensor] | None = None
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitems__(self, indices: list[int]) -> dict[str, torch.Tensor]:
+        """`pixel_values` (B, 1, 28, 28) float32 0-1 and one-hot `labels` (B, 10) float32."""
+        pixel_values = self.images[indices].reshape(-1, 1, 28, 28).float() / 255
+        if self.augmentation is not None:
+            pixel_values = self.augmentation(pixel_values)
+        return {
+            "pixel_values": pixel_values,
+            "labels": F.one_hot(self.labels[indices], NUM_LABELS).float(),
+        }
+
+    def select(self, indices: torch.Tensor) -> "MnistDataset":
+        """The digits at these indices (M,), without augmentation."""
+        return MnistDataset(self.images[indices], self.labels[indices])
+
+
+def load_splits(dataset_name: str, dataset_config_name: str | None = None) -> DatasetDict:
+    """`load_dataset`, with errors that say what to do.
+
+    Raises:
+        InputError: there is no such dataset, or no way to reach it.
+    """
+    local = (
+        "Without network, give the folder of a local copy: --dataset_name path/to/mnist (one with "
+        "train and test files, such as `hf download ylecun/mnist --repo-type dataset --local-dir "
+        "path/to/mnist` makes where there is network)."
+    )
+    try:
+        return load_dataset(dataset_name, dataset_config_name)
+    except (DatasetNotFoundError, FileNotFoundError) as error:
+        raise InputError(f"There is no dataset {dataset_name!r} in reach. {local}") from error
+    except (ConnectionError, OSError) as error:
+        raise InputError(
+            f"The dataset {dataset_name!r} could not be loaded: {error}. {local}"
+        ) from error
+    except ValueError as error:  # a configuration that does not exist, a folder without data files
+        raise InputError(f"The dataset {dataset_name!r} could not be loaded: {error}") from error
+
+
+def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDataset:
+    """Check and decode a split.
+
+    28x28 grey images are taken as they are. Any others are framed by `MnistImageProcessor`, so that
+    a folder of drawings or photographs serves as well.
+
+    Raises:
+        InputError: a column is missing or of the wrong kind, a label is not 0-9, or no row is there.
+    """
+    for column, option in ((image_column, "image"), (label_column, "label")):
+        if column not in split.column_names:
+            raise InputError(
+                f"The dataset has no column {column!r}, only {', '.join(split.column_names)}. "
+                f"Name the right one with --{option}_column_name."
+            )
+    if not isinstance(split.features[image_column], Image):
+        raise InputError(
+            f"The column {image_column!r} holds {split.features[image_column]}, not images. "
+            f"Name the right one with --image_column_name."
+        )
+    labels = split[label_column][:]
+    wrong = sorted({str(label) for label in labels if label not in range(NUM_LABELS)})
+    if wrong:
+        raise InputError(
+            f"Labels must be whole numbers from 0 to 9; the column {label_column!r} also holds "
+            f"{', '.join(wrong[:5])}{' and more' if len(wrong) > 5 else ''}."
+        )
+    if not labels:
+        raise InputError("The dataset holds no images.")
+    processor = MnistImageProcessor()
+    images = np.empty((len(split), 28, 28), np.uint8)
+    for index, image in enumerate(split[image_column]):
+        if image.mode == "L" and image.size == (28, 28):
+            images[index] = image
+        else:
+            images[index] = processor(image)["pixel_values"][0][0] * 255 + 0.5
+    return MnistDataset(torch.from_numpy(images), torch.tensor(labels))
+
+
+def carve_validation(
+    dataset: MnistDataset, fraction: float, seed: int
+) -> tuple[MnistDataset, MnistDataset]:
+    """Split off a random `fraction` (0-1), the same for the same seed: (training, validation)."""
+    order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
+    validation, training = order.split([size := round(len(dataset) * fraction), len(order) - size])
+    return dataset.select(training), dataset.select(validation)

@@ -1,0 +1,114 @@
+"""A `Trainer` that keeps a moving average of the weights and logs the training accuracy."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import torch
+from torch.optim.swa_utils import AveragedModel
+from transformers import Trainer
+from transformers.trainer import TRAINING_ARGS_NAME
+
+
+class MnistTrainer(Trainer):
+    """`Trainer` on one-hot labels, whose result is the exponential moving average of the weights.
+
+    What is evaluated, saved and pushed is the average (Polyak & Juditsky 1992, as an exponential
+    one); the weights that the optimizer moves are kept beside its state, so that an interrupted run
+    resumes exactly.
+
+    Args:
+        ema_decay: Share of the average that each step keeps, 0-1. The first steps keep less, so
+            that the initial weights are soon forgotten. 0 averages nothing.
+        args, kwargs: As for `Trainer`.
+    """
+
+    def __init__(self, *args, ema_decay: float, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.ema_decay = ema_decay
+        self.average: AveragedModel | None = None
+        self.label_smoother = None  # it needs class indices; compute_loss smooths one-hot labels
+        self.correct = self.seen = 0
+
+    def create_optimizer(self, model: torch.nn.Module | None = None) -> torch.optim.Optimizer:
+        """The optimizer, which updates the average after each step and saves it with its state."""
+        optimizer = super().create_optimizer(model)
+        average = self.average = AveragedModel(self.model, avg_fn=self._ema, use_buffers=True)
+
+        def add_weights(_, state: dict) -> dict:
+            return state | {"weights": self.model.state_dict(), "average": average.state_dict()}
+
+        def take_weights(_, state: dict) -> None:
+            self.model.load_state_dict(state.pop("weights"))
+            average.load_state_dict(state.pop("average"))
+
+        optimizer.register_step_post_hook(lambda *_: average.update_parameters(self.model))
+        optimizer.register_state_dict_post_hook(add_weights)
+        optimizer.register_load_state_dict_pre_hook(take_weights)
+        return optimizer
+
+    def _ema(
+        self, average: torch.Tensor, current: torch.Tensor, updates: torch.Tensor
+    ) -> torch.Tensor:
+        decay = min(self.ema_decay, (1 + updates.item()) / (10 + updates.item()))
+        return average + (current - average) * (1 - decay)
+
+    @contextmanager
+    def averaged_weights(self) -> Iterator[None]:
+        """Within, the model has the averaged weights. Does nothing before and after training."""
+        if self.average is None:
+            yield
+            return
+        weights = {name: tensor.clone() for name, tensor in self.model.state_dict().items()}
+        self.model.load_state_dict(self.average.module.state_dict())
+        try:
+            yield
+        finally:
+            self.model.load_state_dict(weights)
+
+    def train(self, *args, **kwargs):
+        """`Trainer.train`; afterwards the model has the averaged weights, in plain float32."""
+        output = super().train(*args, **kwargs)
+        if not self.args.load_best_model_at_end:
+            self.model.load_state_dict(self.average.module.state_dict())
+        self.average = None
+        # Without this, autocast stays on and the final evaluation would not be of what is saved.
+        self.accelerator.unwrap_model(self.model, keep_fp32_wrapper=False)
+        return output
+
+    def evaluate(self, *args, **kwargs) -> dict[str, float]:
+        """`Trainer.evaluate`, of the averaged weights."""
+        with self.averaged_weights():
+            return super().evaluate(*args, **kwargs)
+
+    def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        with self.averaged_weights():
+            super()._save(output_dir, self.model.state_dict())
+        # A pickle of all arguments, the Hub token among them, has no place beside a model.
+        Path(output_dir or self.args.output_dir, TRAINING_ARGS_NAME).unlink(missing_ok=True)
+
+    def compute_loss(
+        self,
+        model: torch.nn.Module,
+        inputs: dict[str, torch.Tensor],
+        return_outputs: bool = False,
+        num_items_in_batch: torch.Tensor | int | None = None,
+    ):
+        """`Trainer.compute_loss`; in training, on smoothed labels if asked for, counting hits."""
+        smoothing = self.args.label_smoothing_factor
+        labels = inputs["labels"]
+        if model.training and smoothing > 0:
+            smooth = labels * (1 - smoothing) + smoothing / labels.shape[1]
+            inputs = inputs | {"labels": smooth}
+        loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
+        if model.training:
+            self.correct += (outputs["logits"].argmax(1) == labels.argmax(1)).sum()
+            self.seen += len(labels)
+        return (loss, outputs) if return_outputs else loss
+
+    def log(self, logs: dict[str, float], *args, **kwargs) -> None:
+        """`Trainer.log`, with the accuracy on the (augmented) batches since the last log."""
+        if "loss" in logs and self.seen > 0:
+            logs["accuracy"] = (self.correct / self.seen).item()
+            self.correct = self.seen = 0
+        super().log(logs, *args, **kwargs)
