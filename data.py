@@ -83,7 +83,8 @@ def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDat
     a folder of drawings or photographs serves as well.
 
     Raises:
-        InputError: a column is missing or of the wrong kind, a label is not 0-9, or no row is there.
+        InputError: a column is missing or of the wrong kind, a label is not 0-9, or no row is
+            there.
     """
     for column, option in ((image_column, "image"), (label_column, "label")):
         if column not in split.column_names:

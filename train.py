@@ -10,22 +10,37 @@ The test set is looked at once, after the last step. With --train_val_split it i
 all: what is evaluated, during and after training, are the images held out of the training set.
 """
 
+import re
+import shlex
 import sys
-from dataclasses import dataclass, field
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-import datasets
-import evaluate
-import numpy as np
 import torch
-from transformers import EvalPrediction, HfArgumentParser, TrainingArguments, set_seed
+from httpx2 import HTTPError  # what huggingface_hub is built on
+from huggingface_hub.errors import (
+    HFValidationError,
+    LocalTokenNotFoundError,
+    OfflineModeIsEnabled,
+)
+from scipy.special import softmax
+from transformers import HfArgumentParser, TrainingArguments, set_seed
 from transformers.trainer_utils import get_last_checkpoint
 
 from augmentation import Augmentation
-from data import NUM_LABELS, InputError, carve_validation, load_splits, to_tensors
+from data import InputError, MnistDataset, carve_validation, load_splits, to_tensors
 from image_processing_mnist import MnistImageProcessor
+from metrics import compute_metrics, confusion_matrix
+from model_card import write_model_card
 from modeling_mnist import MnistConfig, MnistForImageClassification
-from report import plot_confusion_matrix, plot_learning_curves
+from plots import (
+    plot_calibration,
+    plot_confusion_matrix,
+    plot_learning_curves,
+    plot_worst_errors,
+)
 from trainer import MnistTrainer
 
 
@@ -78,7 +93,7 @@ class MnistTrainingArguments(TrainingArguments):
     output_dir: str = field(
         default="mnist-cnn", metadata={"help": "Where the model, metrics and plots are written."}
     )
-    num_train_epochs: float = field(default=20, metadata={"help": "Passes over the training set."})
+    num_train_epochs: float = field(default=30, metadata={"help": "Passes over the training set."})
     per_device_train_batch_size: int = field(default=128, metadata={"help": "Images in a step."})
     per_device_eval_batch_size: int = field(default=500, metadata={"help": "Same, evaluating."})
     learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's, at its highest."})
@@ -110,41 +125,6 @@ class MnistTrainingArguments(TrainingArguments):
         super().__post_init__()
 
 
-class DigitAccuracy(evaluate.Metric):
-    """Accuracy, overall and for each digit. Unlike a metric of the Hub's, it needs no network."""
-
-    def _info(self) -> evaluate.MetricInfo:
-        value = datasets.Value("int64")
-        return evaluate.MetricInfo(
-            description="Share of digits that are read right, 0-1.",
-            citation="",
-            inputs_description="predictions and references: digits, 0-9",
-            features=datasets.Features({"predictions": value, "references": value}),
-        )
-
-    def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
-        matrix = confusion_matrix(np.asarray(references), np.asarray(predictions))
-        totals = matrix.sum(1)
-        per_digit = {
-            f"accuracy_{digit}": float(matrix[digit, digit] / totals[digit])
-            for digit in np.flatnonzero(totals)
-        }
-        return {"accuracy": float(matrix.trace() / totals.sum()), **per_digit}
-
-
-def confusion_matrix(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Counts (10, 10) of true digits (rows) read as digits (columns), from two (N,) of 0-9."""
-    pairs = np.bincount(true * NUM_LABELS + predicted, minlength=NUM_LABELS**2)
-    return pairs.reshape(NUM_LABELS, NUM_LABELS)
-
-
-def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Metrics from logits (N, 10) and one-hot labels (N, 10)."""
-    return DigitAccuracy().compute(
-        predictions=prediction.predictions.argmax(1), references=prediction.label_ids.argmax(1)
-    )
-
-
 def check_arguments(
     model_args: ModelArguments,
     data_args: DataTrainingArguments,
@@ -164,6 +144,16 @@ def check_arguments(
         )
     if not training_args.do_train and model_args.model_name_or_path is None:
         raise InputError("--do_eval alone needs a model: --model_name_or_path model.")
+    if training_args.push_to_hub and not training_args.do_train:
+        raise InputError(
+            "--push_to_hub pushes what a run has trained. To push a folder that is there already: "
+            "hf upload user/mnist-cnn path/to/folder"
+        )
+    if training_args.push_to_hub and training_args.hub_strategy != "end":
+        raise InputError(
+            "The model is pushed once, when it is finished, so that every commit on the Hub loads: "
+            "leave out --hub_strategy."
+        )
     output = Path(training_args.output_dir)
     if output.exists() and not output.is_dir():
         raise InputError(f"--output_dir {output} is a file. Name a folder.")
@@ -176,83 +166,147 @@ def check_arguments(
             )
 
 
-def main(arguments: list[str] | None = None) -> dict[str, float]:
-    """Train and evaluate as the command line says. Returns the metrics of the evaluation."""
+def load_data(
+    data_args: DataTrainingArguments, training_args: MnistTrainingArguments
+) -> tuple[MnistDataset | None, MnistDataset | None]:
+    """What to train on and what to evaluate on: the validation split if there is one, or test."""
+    splits = load_splits(data_args.dataset_name, data_args.dataset_config_name)
+
+    def read(split: str, limit: int | None) -> MnistDataset:
+        if split not in splits:
+            raise InputError(f"The dataset has no split {split!r}, only {', '.join(splits)}.")
+        rows = splits[split].take(min(limit or len(splits[split]), len(splits[split])))
+        return to_tensors(rows, data_args.image_column_name, data_args.label_column_name)
+
+    training = evaluation = None
+    if training_args.do_train or data_args.train_val_split > 0:
+        training = read("train", data_args.max_train_samples)
+    if data_args.train_val_split > 0:
+        training, evaluation = carve_validation(
+            training, data_args.train_val_split, training_args.seed
+        )
+    elif training_args.do_eval:
+        evaluation = read("test", data_args.max_eval_samples)
+    if training and data_args.augment:
+        training.augmentation = Augmentation()
+    return training, evaluation
+
+
+def load_model(model_args: ModelArguments) -> MnistForImageClassification:
+    """A new model, or the saved one that --model_name_or_path names."""
+    if model_args.model_name_or_path is None:
+        model = MnistForImageClassification(MnistConfig(dropout=model_args.dropout))
+    else:
+        try:
+            model = MnistForImageClassification.from_pretrained(model_args.model_name_or_path)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise InputError(f"--model_name_or_path cannot be loaded: {error}") from error
+    return model.to(memory_format=torch.channels_last)  # faster convolutions; the same weights
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Train and evaluate as the command line says."""
     parser = HfArgumentParser(
         (ModelArguments, DataTrainingArguments, MnistTrainingArguments), description=__doc__
     )
     model_args, data_args, training_args = parser.parse_args_into_dataclasses(arguments)
     check_arguments(model_args, data_args, training_args)
+    if data_args.train_val_split > 0 and training_args.eval_strategy == "no":
+        training_args.eval_strategy = "epoch"
     set_seed(training_args.seed)
     output = Path(training_args.output_dir)
 
-    # Data
-    splits = load_splits(data_args.dataset_name, data_args.dataset_config_name)
-    columns = data_args.image_column_name, data_args.label_column_name
-
-    def read(split: str, limit: int | None):
-        if split not in splits:
-            raise InputError(f"The dataset has no split {split!r}, only {', '.join(splits)}.")
-        rows = splits[split]
-        return to_tensors(rows.take(min(limit, len(rows))) if limit else rows, *columns)
-
-    train_dataset = eval_dataset = None
-    if training_args.do_train or data_args.train_val_split > 0:
-        train_dataset = read("train", data_args.max_train_samples)
-    if data_args.train_val_split > 0:
-        train_dataset, eval_dataset = carve_validation(
-            train_dataset, data_args.train_val_split, training_args.seed
+    train_dataset, eval_dataset = load_data(data_args, training_args)
+    model = load_model(model_args)
+    with hub_errors("The Hub refused, so nothing was trained"):
+        trainer = MnistTrainer(
+            model=model,
+            args=training_args,
+            ema_decay=model_args.ema_decay,
+            train_dataset=train_dataset,
+            eval_dataset=eval_dataset,
+            processing_class=MnistImageProcessor(),
+            data_collator=lambda batch: batch,
+            compute_metrics=compute_metrics,
         )
-        if training_args.do_train and training_args.eval_strategy == "no":
-            training_args.eval_strategy = "epoch"
-    elif training_args.do_eval:
-        eval_dataset = read("test", data_args.max_eval_samples)
-    if training_args.do_train and data_args.augment:
-        train_dataset.augmentation = Augmentation()
-
-    # Model
-    if model_args.model_name_or_path:
-        try:
-            model = MnistForImageClassification.from_pretrained(model_args.model_name_or_path)
-        except OSError as error:
-            raise InputError(f"--model_name_or_path cannot be loaded: {error}") from error
-    else:
-        model = MnistForImageClassification(MnistConfig(dropout=model_args.dropout))
-    model.to(memory_format=torch.channels_last)  # faster convolutions; the same weights
-
-    trainer = MnistTrainer(
-        model=model,
-        args=training_args,
-        ema_decay=model_args.ema_decay,
-        train_dataset=train_dataset,
-        eval_dataset=eval_dataset,
-        processing_class=MnistImageProcessor(),
-        data_collator=lambda batch: batch,
-        compute_metrics=compute_metrics,
-    )
 
     if training_args.do_train:
         resume = training_args.resume_from_checkpoint
-        resume = True if resume in ("True", "true", "last") else resume
-        result = trainer.train(resume_from_checkpoint=resume)
+        result = trainer.train(resume_from_checkpoint=True if resume == "last" else resume)
         trainer.save_model()
         trainer.log_metrics("train", result.metrics)
         trainer.save_metrics("train", result.metrics, combined=False)
         trainer.save_state()
         plot_learning_curves(trainer.state.log_history, output / "learning_curves.png")
 
-    metrics = {}
     if training_args.do_eval:
         prediction = trainer.predict(eval_dataset, metric_key_prefix="eval")
-        metrics = prediction.metrics
+        metrics = prediction.metrics | {"eval_samples": len(eval_dataset)}
         trainer.log_metrics("eval", metrics)
         trainer.save_metrics("eval", metrics, combined=False)
-        true, predicted = prediction.label_ids.argmax(1), prediction.predictions.argmax(1)
-        plot_confusion_matrix(confusion_matrix(true, predicted), output / "confusion_matrix.png")
+        true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, 1)
+        matrix = confusion_matrix(true, probabilities.argmax(1))
+        plot_confusion_matrix(matrix, output / "confusion_matrix.png")
+        plot_worst_errors(eval_dataset.images, true, probabilities, output / "worst_errors.png")
+        plot_calibration(true, probabilities, output / "calibration.png")
 
+    if training_args.do_train:
+        write_model_card(
+            output,
+            repo_id=trainer.hub_model_id or f"user/{output.name}",
+            dataset_name=data_args.dataset_name,
+            dataset_config=data_args.dataset_config_name or "mnist",
+            split="validation" if data_args.train_val_split > 0 else "test",
+            parameters=trainer.model.num_parameters(),
+            train_images=len(train_dataset),
+            validation_images=len(eval_dataset) if data_args.train_val_split > 0 else 0,
+            command=command_line(arguments),
+            augmentation=data_args.augment,
+            settings=describe_settings(model_args, data_args, training_args),
+        )
     if training_args.push_to_hub:
-        trainer.push_to_hub()
-    return metrics
+        later = f"hf upload {trainer.hub_model_id} {output} . --exclude 'checkpoint-*'"
+        with hub_errors(
+            f"The model is safe in {output}, but the push failed. Push it with: {later}"
+        ):
+            print(f"Pushed: {trainer.push_to_hub().commit_url}")
+
+
+@contextmanager
+def hub_errors(sentence: str) -> Iterator[None]:
+    """Within, what the Hub's client raises becomes an `InputError` with this sentence."""
+    try:
+        yield
+    except LocalTokenNotFoundError as error:
+        raise InputError(f"{sentence}. There is no token: run `hf auth login` first.") from error
+    except (HTTPError, OfflineModeIsEnabled, HFValidationError) as error:
+        raise InputError(f"{sentence}. The Hub's answer: {error}") from error
+
+
+def command_line(arguments: list[str] | None) -> str:
+    """The command of this run, without the Hub token and the folder of the result."""
+    words = sys.argv[1:] if arguments is None else arguments
+    command = shlex.join(["python", "train.py", *words])
+    return re.sub(r" --(hub_token|output_dir)[= ]\S+", "", command)
+
+
+def describe_settings(
+    model_args: ModelArguments,
+    data_args: DataTrainingArguments,
+    training_args: MnistTrainingArguments,
+) -> dict[str, object]:
+    """Every hyperparameter of the run by name, for the model card."""
+    keys = """num_train_epochs max_steps per_device_train_batch_size gradient_accumulation_steps
+        optim learning_rate lr_scheduler_type warmup_steps weight_decay adam_beta1 adam_beta2
+        adam_epsilon max_grad_norm label_smoothing_factor bf16 fp16 seed"""
+    settings = {key: getattr(training_args, key) for key in keys.split()}
+    del settings["max_steps" if training_args.max_steps < 0 else "num_train_epochs"]
+    if data_args.augment:
+        settings |= {f"augmentation: {k}": v for k, v in asdict(Augmentation()).items()}
+    return {key: getattr(value, "value", value) for key, value in settings.items()} | {
+        "dropout": model_args.dropout,
+        "ema_decay": model_args.ema_decay,
+    }
 
 
 if __name__ == "__main__":

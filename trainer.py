@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from huggingface_hub import HfApi
 from torch.optim.swa_utils import AveragedModel
 from transformers import Trainer
 from transformers.trainer import TRAINING_ARGS_NAME
@@ -86,6 +87,14 @@ class MnistTrainer(Trainer):
             super()._save(output_dir, self.model.state_dict())
         # A pickle of all arguments, the Hub token among them, has no place beside a model.
         Path(output_dir or self.args.output_dir, TRAINING_ARGS_NAME).unlink(missing_ok=True)
+
+    def init_hf_repo(self, *args, **kwargs) -> None:
+        """Create the repository, and find out now, not after training, if it cannot be written."""
+        super().init_hf_repo(*args, **kwargs)
+        HfApi().auth_check(self.hub_model_id, token=self.args.hub_token, write=True)
+
+    def create_model_card(self, *args, **kwargs) -> None:
+        """Nothing: `Trainer.push_to_hub` would put its generic card over the one of train.py."""
 
     def compute_loss(
         self,

@@ -1,0 +1,111 @@
+"""What the tests share: the sample of MNIST, one short training run, one running app, a browser."""
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import load_dataset
+from playwright.sync_api import Browser, sync_playwright
+
+ROOT = Path(__file__).parent.parent
+SAMPLE = ROOT / "tests" / "mnist"
+# Nothing here may need, or wait for, a network.
+OFFLINE = {"HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
+
+
+@pytest.fixture(scope="session")
+def digits() -> tuple[list, np.ndarray]:
+    """The sample's 300 test images, as PIL, and their labels (300,)."""
+    split = load_dataset(str(SAMPLE), split="test")
+    return list(split["image"]), np.array(split["label"])
+
+
+@pytest.fixture(scope="session")
+def train(tmp_path_factory) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs `python train.py` with these arguments as a user would, in a process of its own."""
+    home = tmp_path_factory.mktemp("hf_home")
+
+    def run(*arguments: str | Path) -> subprocess.CompletedProcess:
+        return subprocess.run(
+            [sys.executable, ROOT / "train.py", "--use_cpu", *map(str, arguments)],
+            env=os.environ | OFFLINE | {"HF_HOME": str(home)},
+            cwd=home,
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def trained(train, tmp_path_factory) -> Path:
+    """The output folder of a short but real training run on the sample."""
+    output = tmp_path_factory.mktemp("trained") / "mnist-cnn"
+    result = train(
+        *("--dataset_name", SAMPLE, "--output_dir", output, "--max_steps", 60),
+        *("--train_val_split", 0.1, "--eval_strategy", "steps", "--eval_steps", 20),
+        *("--save_strategy", "steps", "--save_steps", 30, "--save_total_limit", 2),
+        *("--logging_steps", 10),
+    )
+    assert result.returncode == 0, result.stderr
+    return output
+
+
+@pytest.fixture(scope="session")
+def app_url(tmp_path_factory) -> Iterator[str]:
+    """The address of the app, started as `python app.py` with the shipped model."""
+    with serve_app(tmp_path_factory.mktemp("app") / "log") as url:
+        yield url
+
+
+@contextmanager
+def serve_app(log: Path, **environment: str) -> Iterator[str]:
+    """Start `python app.py` on a free port, wait until it answers, and stop it in the end."""
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = free.getsockname()[1]
+    url = f"http://127.0.0.1:{port}"
+    environment = os.environ | OFFLINE | {"GRADIO_SERVER_PORT": str(port)} | environment
+    with log.open("w") as output:
+        process = subprocess.Popen(
+            [sys.executable, ROOT / "app.py"], env=environment, stdout=output, stderr=output
+        )
+    try:
+        for _ in range(600):
+            with suppress(OSError), urllib.request.urlopen(url):
+                break
+            assert process.poll() is None, log.read_text()
+            time.sleep(0.1)
+        else:
+            pytest.fail("The app did not start within a minute:\n" + log.read_text())
+        yield url
+    finally:
+        process.terminate()
+        process.wait(10)
+
+
+@pytest.fixture(scope="session")
+def browser() -> Iterator[Browser]:
+    """Headless Chromium, as the system has it."""
+    names = ("chromium", "chromium-browser", "google-chrome")
+    path = next(filter(None, map(shutil.which, names)), None)
+    if path is None:
+        sentence = (
+            "No Chromium here. Install it (Debian: apt-get install chromium) to test the page."
+        )
+        (pytest.fail if os.environ.get("CI") else pytest.skip)(sentence)
+    quiet = (
+        "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
+        "--disable-background-networking --disable-component-update"
+    )
+    with sync_playwright() as playwright:
+        yield playwright.chromium.launch(executable_path=path, args=quiet.split())

@@ -1,0 +1,261 @@
+"""The whole way over HTTP, with the real clients: train, push, load elsewhere, serve, go wrong.
+
+The Hub is `hub.py`, on localhost. Each client is a process of its own with an empty HF_HOME; those
+that load the model run in an empty folder, where nothing of this repository can be imported.
+"""
+
+import json
+import os
+import re
+import subprocess
+import sys
+import textwrap
+import urllib.request
+from pathlib import Path
+
+import pytest
+import yaml
+from gradio_client import Client, handle_file
+
+from conftest import ROOT, SAMPLE, serve_app
+from hub import add_repo, serve
+
+TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
+SHORT = ("--use_cpu", "--max_steps", "20", "--max_train_samples", "500", "--disable_tqdm", "True")
+
+
+@pytest.fixture(scope="module")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("hub")
+
+
+@pytest.fixture(scope="module")
+def hub(root):
+    """The Hub's address. It has ylecun/mnist: the sample under tests/."""
+    add_repo(root, "dataset", "ylecun/mnist", SAMPLE)
+    with serve(root, TOKENS) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def client(hub, tmp_path_factory):
+    """Runs a command as a user of the Hub, in an empty folder unless told otherwise."""
+
+    def run(*command, token=None, cwd=None, home=None, endpoint=hub, check=True, **environment):
+        home = home or tmp_path_factory.mktemp("hf_home")
+        environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "PATH": os.environ["PATH"]}
+        environment |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0"}
+        if token:
+            environment["HF_TOKEN"] = token
+        done = subprocess.run(
+            [str(word) for word in command],
+            env=environment,
+            cwd=cwd or tmp_path_factory.mktemp("empty"),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if check and done.returncode:
+            pytest.fail(done.stdout + done.stderr)
+        return done
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def push(client, tmp_path_factory):
+    """`python train.py --push_to_hub`, a short run."""
+
+    def run(*arguments, model_id="user/mnist-cnn", output=None, **options):
+        output = output or tmp_path_factory.mktemp("output") / "mnist-cnn"
+        flags = ("--push_to_hub", "--hub_model_id", model_id, "--output_dir", output, *SHORT)
+        return client(sys.executable, ROOT / "train.py", *flags, *arguments, **options)
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def output(push, tmp_path_factory) -> Path:
+    """The folder of a run that was pushed to user/mnist-cnn."""
+    folder = tmp_path_factory.mktemp("run") / "mnist-cnn"
+    assert "Pushed: " in push(token="hf_user", output=folder).stdout
+    return folder
+
+
+@pytest.fixture
+def faults(hub):
+    """Makes the Hub fail: `faults(commit=[503])` answers the next commit with a 503."""
+
+    def plan(**statuses: list[int]) -> None:
+        urllib.request.urlopen(f"{hub}/_faults", data=json.dumps(statuses).encode())
+
+    yield plan
+    plan()
+
+
+@pytest.fixture(scope="module")
+def digit(digits, tmp_path_factory) -> Path:
+    """A file with a test digit."""
+    path = tmp_path_factory.mktemp("digit") / "digit.png"
+    digits[0][0].save(path)
+    return path
+
+
+def commits(root: Path, repo: str) -> list[str]:
+    return (root / repo / "log").read_text().splitlines()
+
+
+LOAD = """
+    import json, sys
+    from transformers import (
+        AutoConfig, AutoImageProcessor, AutoModelForImageClassification, pipeline
+    )
+    name, path, options = "user/mnist-cnn", sys.argv[1], {"trust_remote_code": True}
+    if sys.argv[2:]:
+        options["revision"] = sys.argv[2]
+    processor = AutoImageProcessor.from_pretrained(name, **options)
+    model = AutoModelForImageClassification.from_pretrained(name, **options)
+    assert AutoConfig.from_pretrained(name, **options).id2label[7] == "7"
+    logits = model.eval()(processor(path, return_tensors="pt")["pixel_values"]).logits
+    scores = pipeline("image-classification", model=name, **options)(path, top_k=10)
+    assert {score["label"] for score in scores} == set("0123456789")
+    print(json.dumps([logits[0].tolist(), scores[0]["label"]]))
+"""
+
+
+def test_round_trip(hub, root, client, output, digit, tmp_path):
+    """Pushed, then loaded elsewhere by name, by commit and offline: the same logits each time."""
+    script = tmp_path / "load.py"
+    script.write_text(textwrap.dedent(LOAD))
+    sha = (root / "models/user/mnist-cnn/main").resolve().name
+    home = tmp_path / "home"
+    results = [
+        client(sys.executable, script, digit, home=home),
+        client(sys.executable, script, digit, sha, home=home),
+        client(sys.executable, script, digit, home=home, HF_HUB_OFFLINE="1"),
+    ]
+    answers = [json.loads(result.stdout.splitlines()[-1]) for result in results]
+    assert answers[0] == answers[1] == answers[2]
+
+    # The same file, read by the classes of this repository from the folder of the run.
+    local = script.read_text().replace("user/mnist-cnn", str(output))
+    script.write_text(local.replace('options["revision"]', "_"))
+    expected = json.loads(client(sys.executable, script, digit).stdout.splitlines()[-1])
+    assert answers[0][0] == pytest.approx(expected[0], abs=1e-5)
+
+    # The app uses the classes beside it: it never executes code from the Hub.
+    environment = {"MODEL_ID": "user/mnist-cnn", "HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"}
+    with serve_app(tmp_path / "log", HF_HOME=str(tmp_path / "app"), **environment) as url:
+        answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
+    assert answer["label"] == expected[1]
+    assert not list((tmp_path / "app").rglob("modeling_mnist.py"))
+
+
+def test_what_is_pushed(root, output):
+    repo = root / "models/user/mnist-cnn"
+    assert {path.name for path in (repo / "main").iterdir()} == {
+        *(".gitattributes", "README.md", "config.json", "model.safetensors"),
+        *("preprocessor_config.json", "modeling_mnist.py", "image_processing_mnist.py"),
+        *("train_results.json", "eval_results.json", "trainer_state.json"),
+        *("learning_curves.png", "confusion_matrix.png", "worst_errors.png", "calibration.png"),
+    }
+    # No commit holds weights without all that loads them: there is one empty and one whole.
+    assert len(commits(root, "models/user/mnist-cnn")) == 2
+    for path in (repo / "main").iterdir():
+        assert b"hf_user" not in path.read_bytes()  # the token
+
+
+def test_model_card(root, output, client, digit, tmp_path):
+    card = (root / "models/user/mnist-cnn/main/README.md").read_text()
+    measured = json.loads((output / "eval_results.json").read_text())
+    _, head, text = card.split("---\n", 2)
+    data = yaml.safe_load(head)
+    assert data["library_name"] == "transformers"
+    assert data["pipeline_tag"] == "image-classification"
+    assert data["datasets"] == ["ylecun/mnist"]
+    (result,) = data["model-index"][0]["results"]
+    assert result["dataset"] == {
+        "name": "MNIST", "type": "ylecun/mnist", "config": "mnist", "split": "test"
+    }  # fmt: skip
+    values = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    assert values["accuracy"] == pytest.approx(measured["eval_accuracy"], abs=1e-5)
+    assert values["loss"] == pytest.approx(measured["eval_loss"], abs=1e-5)
+    assert "More information needed" not in card and "{{" not in card and "None" not in card
+    assert "| seed | 42 |" in text and "--max_steps 20" in text
+
+    snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    assert len(snippets) == 2
+    for snippet in snippets:
+        script = tmp_path / "snippet.py"
+        script.write_text(snippet.replace("digit.png", str(digit)))
+        assert client(sys.executable, script).stdout.strip()
+
+
+def test_push_again_updates_the_same_repository(root, push, output):
+    before = commits(root, "models/user/mnist-cnn")
+    push("--seed", "7", token="hf_user")
+    assert len(commits(root, "models/user/mnist-cnn")) == len(before) + 1
+    card = (root / "models/user/mnist-cnn/main/README.md").read_text()
+    assert "| seed | 7 |" in card
+
+
+def test_continue_from_the_hub(client, output, tmp_path):
+    start = ("--model_name_or_path", "user/mnist-cnn", "--disable_tqdm", "True")
+    run = (sys.executable, ROOT / "train.py", "--use_cpu", *start)
+    client(*run, "--do_eval", "--output_dir", tmp_path / "evaluated")
+    before = json.loads((tmp_path / "evaluated/eval_results.json").read_text())
+    client(*run, "--max_steps", 30, "--output_dir", tmp_path / "tuned")
+    after = json.loads((tmp_path / "tuned/eval_results.json").read_text())
+    assert after["eval_loss"] < before["eval_loss"]
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"token": None}, "There is no token: run `hf auth login`"),
+        ({"token": "hf_wrong"}, "401"),
+        ({"token": "hf_other"}, "403"),
+        ({"token": "hf_read"}, "403"),
+        ({"token": "hf_user", "endpoint": "http://127.0.0.1:9"}, "ylecun/mnist.*--dataset_name"),
+        ({"token": "hf_user", "model_id": "a/b/c"}, "a/b/c"),
+    ],
+    ids=["no token", "bad token", "foreign name", "read-only token", "Hub down", "bad name"],
+)
+def test_a_push_that_cannot_work_is_found_before_training(push, tmp_path, options, sentence):
+    done = push(output=tmp_path / "output", check=False, **options)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert re.search(sentence, done.stderr, re.DOTALL), done.stderr
+    assert "'loss'" not in done.stdout and not (tmp_path / "output/model.safetensors").exists()
+
+
+def test_hub_down_before_training_with_local_data(push, tmp_path):
+    options = {"token": "hf_user", "endpoint": "http://127.0.0.1:9"}
+    done = push("--dataset_name", SAMPLE, output=tmp_path / "output", check=False, **options)
+    assert done.returncode == 1 and "nothing was trained" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_model_named_like_a_dataset_leaves_the_dataset_alone(root, push):
+    before = commits(root, "datasets/ylecun/mnist")
+    add_repo(root, "dataset", "user/digits", SAMPLE)
+    push(model_id="user/digits", token="hf_user")
+    assert (root / "models/user/digits/main/model.safetensors").exists()
+    assert len(commits(root, "datasets/user/digits")) == 2
+    assert commits(root, "datasets/ylecun/mnist") == before
+
+
+@pytest.mark.parametrize("fault", [{"commit": [503]}, {"lfs_put": [403]}, {"commit": [0]}])
+def test_interrupted_push_keeps_the_model_and_the_printed_command_pushes_it(
+    root, client, push, faults, tmp_path, fault
+):
+    repo = "models/user/interrupted-" + "-".join(fault) + str(*fault.values())[1:-1]
+    faults(**fault)
+    folder = tmp_path / "mnist-cnn"
+    done = push(model_id=repo.removeprefix("models/"), token="hf_user", output=folder, check=False)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert not (root / repo / "main/model.safetensors").exists()  # no half-pushed state
+    command = re.search(r"hf upload .*?'checkpoint-\*'", done.stderr)[0]
+    client("bash", "-c", command, token="hf_user", PYTHONPATH="")
+    for name in ("model.safetensors", "README.md", "modeling_mnist.py"):
+        assert (root / repo / "main" / name).read_bytes() == (folder / name).read_bytes()
+    assert not list((root / repo / "main").glob("checkpoint-*"))

@@ -1,0 +1,166 @@
+"""The processor: whatever the picture looks like, the digit lands in MNIST's frame."""
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageDraw, ImageOps
+from transformers import pipeline
+
+from conftest import ROOT
+from image_processing_mnist import MnistImageProcessor
+from modeling_mnist import MnistForImageClassification
+
+processor = MnistImageProcessor()
+
+
+def frame(picture) -> np.ndarray:
+    return processor(picture, return_tensors="np")["pixel_values"][0, 0]
+
+
+def draw_seven(side: int = 280, scale: float = 1.0, shift: tuple[int, int] = (0, 0), pen: int = 14):
+    """A black 7 on white, as it might be drawn on a canvas."""
+    picture = Image.new("L", (side, side), 255)
+    corners = [(70, 60), (200, 60), (110, 230)]
+    path = [(scale * x + shift[0], scale * y + shift[1]) for x, y in corners]
+    ImageDraw.Draw(picture).line(path, fill=0, width=pen, joint="curve")
+    return picture
+
+
+def similarity(a: np.ndarray, b: np.ndarray) -> float:
+    """Cosine between two framed digits: 1 for the same picture, about 0.3 for different digits."""
+    return float((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b))
+
+
+SEVEN = draw_seven()
+
+
+def as_rgba(ink, paper_alpha=0):
+    """SEVEN as ink of one colour on a transparent canvas."""
+    return Image.merge("RGBA", [*Image.new("RGB", SEVEN.size, ink).split(), ImageOps.invert(SEVEN)])
+
+
+def shaded_photo() -> Image.Image:
+    """SEVEN in blue ink on yellowish paper, lit from one corner, with a camera's noise."""
+    rng = np.random.default_rng(0)
+    y, x = np.mgrid[0:1:280j, 0:1:280j]
+    light = (0.95 - 0.4 * x - 0.15 * y)[..., None]
+    ink = (1 - np.asarray(SEVEN) / 255)[..., None]
+    paper = np.array([1.0, 0.97, 0.85])
+    rgb = light * (paper * (1 - ink) + np.array([0.2, 0.25, 0.6]) * ink)
+    rgb += rng.normal(0, 0.03, rgb.shape)
+    return Image.fromarray(np.uint8(rgb.clip(0, 1) * 255))
+
+
+PICTURES = {
+    "white on black": ImageOps.invert(SEVEN),
+    "grey on grey": Image.eval(SEVEN, lambda level: 120 + level // 4),
+    "bilevel": SEVEN.convert("1"),
+    "palette": SEVEN.convert("RGB").quantize(8),
+    "grey and alpha": SEVEN.convert("LA"),
+    "CMYK": SEVEN.convert("CMYK"),
+    "16-bit": Image.fromarray(np.asarray(SEVEN).astype(np.uint16) * 257),
+    "32-bit integer": Image.fromarray(np.asarray(SEVEN).astype(np.int32) * 257),
+    "float": Image.fromarray(np.asarray(SEVEN).astype(np.float32) / 255),
+    "black ink on transparent": as_rgba("black"),
+    "white ink on transparent": as_rgba("white"),
+    "red ink on transparent": as_rgba("red"),
+    "red on green": ImageOps.colorize(SEVEN, "red", "green"),
+    "yellow on white": ImageOps.colorize(SEVEN, "gold", "white"),
+    "small, in a corner": draw_seven(scale=0.3, shift=(180, 10), pen=4),
+    "large canvas": draw_seven(side=3000, scale=9, pen=126),
+    "wide canvas": ImageOps.pad(SEVEN, (900, 280), color=255),
+    "cropped to its edges": SEVEN.crop(ImageOps.invert(SEVEN).getbbox()),
+    "dark frame around it": ImageOps.expand(SEVEN, 12, fill=0),
+    "photograph": shaded_photo(),
+    "array (H, W)": np.asarray(SEVEN),
+    "array (1, H, W) bool": np.asarray(SEVEN)[None] > 127,
+    "array (H, W, 3) float": np.asarray(SEVEN.convert("RGB")) / 255.0,
+    "tensor (3, H, W)": torch.from_numpy(np.asarray(SEVEN.convert("RGB")).copy()).permute(2, 0, 1),
+}
+
+
+@pytest.mark.parametrize("name", PICTURES)
+def test_same_digit_however_it_is_given(name):
+    assert similarity(frame(PICTURES[name]), frame(SEVEN)) > 0.85
+
+
+@pytest.mark.parametrize("pen", [3, 6, 14, 30])
+def test_framed_as_mnist_is(pen):
+    framed = frame(draw_seven(pen=pen))
+    assert framed.shape == (28, 28) and framed.dtype == np.float32
+    assert framed.min() == 0 and framed.max() > 0.9
+    rows, columns = np.nonzero(framed > 0.25)
+    assert max(np.ptp(rows), np.ptp(columns)) + 1 in (19, 20, 21)
+    y, x = np.average(np.argwhere(framed >= 0), axis=0, weights=framed.ravel())
+    assert abs(y - 14) <= 0.6 and abs(x - 14) <= 0.6
+
+
+def test_specks_go_but_the_second_stroke_of_a_five_stays():
+    five = Image.new("L", (280, 280), 255)
+    pen = ImageDraw.Draw(five)
+    pen.line([(100, 60), (100, 130)], fill=0, width=14)
+    pen.arc([70, 120, 190, 230], -120, 130, fill=0, width=14)
+    without_bar = frame(five)
+    pen.line([(115, 52), (190, 52)], fill=0, width=14)
+    with_bar = frame(five)
+    pen.ellipse([20, 250, 26, 256], fill=0)
+    assert similarity(frame(five), with_bar) > 0.99
+    assert similarity(with_bar, without_bar) < 0.95
+
+
+def test_mnist_passes_through(digits):
+    images, labels = digits
+    raw = np.stack([np.asarray(image) for image in images])[:, None] / 255
+    framed = processor(images, return_tensors="np")["pixel_values"]
+    # A digit may move by a pixel where its centre of mass lies between two.
+    shifted = [np.roll(raw, (y, x), axis=(2, 3)) for y in (-1, 0, 1) for x in (-1, 0, 1)]
+    same = np.max([[similarity(a, b) for a, b in zip(framed, s, strict=True)] for s in shifted], 0)
+    assert np.percentile(same, 5) > 0.98 and np.mean(same) > 0.99
+
+    model = MnistForImageClassification.from_pretrained(ROOT / "model").eval()
+    for pixel_values in (raw, framed):
+        logits = model(torch.from_numpy(pixel_values.astype(np.float32))).logits
+        assert (logits.argmax(1).numpy() == labels).mean() >= 0.99
+
+
+def test_pipeline_takes_all_it_should(digits, tmp_path):
+    classify = pipeline(
+        "image-classification",
+        model=MnistForImageClassification.from_pretrained(ROOT / "model"),
+        image_processor=processor,
+    )
+    image, label = digits[0][0], str(digits[1][0])
+    image.save(tmp_path / "digit.png")
+    results = classify([image, str(tmp_path / "digit.png"), image.convert("CMYK")], top_k=10)
+    assert [result[0]["label"] for result in results] == [label] * 3
+    assert len(results[0]) == 10
+    assert sum(entry["score"] for entry in results[0]) == pytest.approx(1, abs=1e-4)
+
+
+@pytest.mark.parametrize(
+    "blank",
+    [
+        Image.new("L", (280, 280), 255),
+        Image.new("RGB", (1, 1), "red"),
+        Image.new("RGBA", (40, 60), (0, 0, 0, 0)),
+        Image.fromarray(np.uint8(np.random.default_rng(0).normal(200, 4, (200, 200)))),
+        Image.linear_gradient("L"),
+    ],
+    ids=["white", "one pixel", "transparent", "noisy paper", "gradient"],
+)
+def test_blank_is_blank(blank):
+    assert not frame(blank).any()
+
+
+def test_batches_and_round_trip(tmp_path, digits):
+    batch = np.stack([np.asarray(image)[None] for image in digits[0][:3]])
+    one_by_one = [frame(image) for image in digits[0][:3]]
+    assert np.array_equal(processor(batch, return_tensors="np")["pixel_values"][:, 0], one_by_one)
+    MnistImageProcessor(digit_size=16).save_pretrained(tmp_path)
+    assert MnistImageProcessor.from_pretrained(tmp_path).digit_size == 16
+
+
+@pytest.mark.parametrize("nonsense", [np.zeros(7), np.zeros((0, 5)), [None], np.zeros((9, 9, 9))])
+def test_what_is_no_picture_is_refused_with_a_sentence(nonsense):
+    with pytest.raises(ValueError, match="A picture must"):
+        processor(nonsense)

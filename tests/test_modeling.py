@@ -1,0 +1,76 @@
+"""The model: its size, its loss against an independent oracle, and what saving keeps."""
+
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+from scipy.special import log_softmax
+
+from conftest import ROOT
+from modeling_mnist import MnistConfig, MnistForImageClassification
+
+TINY = MnistConfig(conv_channels=(4, 8), convs_per_stage=1, hidden_size=16)
+
+
+def test_has_every_named_layer_and_at_most_half_a_million_parameters():
+    model = MnistForImageClassification(MnistConfig())
+    layers = {type(module).__name__ for module in model.modules()}
+    assert {"Conv2d", "MaxPool2d", "Flatten", "Linear", "Dropout"} <= layers
+    assert model.num_parameters() <= 500_000
+
+
+@pytest.mark.parametrize("config", [MnistConfig(), TINY])
+def test_one_hot_soft_and_index_labels_give_categorical_cross_entropy(config):
+    model = MnistForImageClassification(config).eval()
+    pixel_values, index = torch.rand(5, 1, 28, 28), torch.tensor([3, 1, 4, 1, 9])
+    soft = torch.rand(5, 10).softmax(1)
+    logits = model(pixel_values).logits.detach().numpy()
+    assert logits.shape == (5, 10)
+    for labels, target in ((index, np.eye(10)[index]), (torch.eye(10)[index],) * 2, (soft, soft)):
+        expected = -(np.asarray(target) * log_softmax(logits, axis=1)).sum(1).mean()
+        assert model(pixel_values, labels=labels).loss.item() == pytest.approx(expected, rel=1e-5)
+
+
+def test_same_logits_after_saving_in_a_fresh_process(tmp_path):
+    # A step of training moves batch normalisation's statistics, so that they are tested as well.
+    model = MnistForImageClassification(TINY).to(memory_format=torch.channels_last)
+    model(torch.rand(8, 1, 28, 28))
+    pixel_values = torch.rand(4, 1, 28, 28)
+    logits = model.eval()(pixel_values).logits.detach()
+    model.save_pretrained(tmp_path)
+    torch.save((pixel_values, logits), tmp_path / "expected.pt")
+
+    script = """
+import sys, torch
+from modeling_mnist import MnistForImageClassification
+model = MnistForImageClassification.from_pretrained(sys.argv[1]).eval()
+pixel_values, logits = torch.load(sys.argv[1] + "/expected.pt")
+torch.testing.assert_close(model(pixel_values).logits, logits)
+assert model.config.id2label == {digit: str(digit) for digit in range(10)}
+"""
+    subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, check=True, timeout=120)
+
+
+def test_initial_activations_neither_vanish_nor_explode():
+    # With the library's default of N(0, 0.02) the logits' spread would be below 0.001.
+    logits = MnistForImageClassification(MnistConfig()).eval()(torch.rand(64, 1, 28, 28)).logits
+    assert 0.05 < logits.std().item() < 20
+
+
+def test_wrong_shape_is_refused_with_a_sentence():
+    with pytest.raises(ValueError, match=r"\(batch, 1, 28, 28\), not \(1, 28, 28\)"):
+        MnistForImageClassification(TINY)(torch.rand(1, 28, 28))
+
+
+def test_shipped_model_is_float32_safetensors_of_at_most_two_megabytes():
+    weights = ROOT / "model" / "model.safetensors"
+    assert weights.stat().st_size <= 2_000_000
+    tensors = load_file(weights)
+    floats = {name: t.dtype for name, t in tensors.items() if "num_batches" not in name}
+    assert set(floats.values()) == {torch.float32}
+    # The code that save_pretrained copies beside the weights is the code of this repo.
+    for name in ("modeling_mnist.py", "image_processing_mnist.py"):
+        assert (ROOT / "model" / name).read_text() == (ROOT / name).read_text()

@@ -1,0 +1,49 @@
+"""What README.md says is true: its front matter, commands, flags, files and pins."""
+
+import re
+import subprocess
+import sys
+
+import pytest
+from huggingface_hub import RepoCard, SpaceCardData
+
+from conftest import OFFLINE, ROOT
+
+README = (ROOT / "README.md").read_text()
+PINS = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements.txt").read_text(), re.M))
+
+
+def test_front_matter_is_a_space_that_builds():
+    data = RepoCard(README).data.to_dict()
+    card = SpaceCardData(**data)
+    assert card.sdk == "gradio"
+    assert card.sdk_version == PINS["gradio"]  # or the Space's build fails
+    assert (ROOT / card.app_file).is_file()
+    assert card.datasets == ["ylecun/mnist"]
+    assert len(data["short_description"]) <= 60
+    colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
+    assert {data["colorFrom"], data["colorTo"]} <= colours
+
+
+def test_every_requirement_is_pinned():
+    for name in ("requirements.txt", "requirements-dev.txt"):
+        for line in (ROOT / name).read_text().splitlines():
+            assert re.match(r"#|-r requirements.txt$|[\w-]+==[\w.]+( #|$)", line), line
+
+
+def test_every_link_to_a_file_leads_somewhere():
+    links = re.findall(r"\]\((?!http|#)([^)]+)\)", README)
+    assert len(links) > 5
+    assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+@pytest.fixture(scope="module")
+def help_text() -> str:
+    command = [sys.executable, ROOT / "train.py", "--help"]
+    return subprocess.run(command, env=OFFLINE, capture_output=True, text=True, check=True).stdout
+
+
+def test_every_documented_flag_exists(help_text):
+    documented = set(re.findall(r"(?<![\w-])--([a-z_]+)", README))
+    assert {"bf16", "push_to_hub", "train_val_split"} <= documented
+    assert {flag for flag in documented if f"--{flag}" not in help_text} == set()

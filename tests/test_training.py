@@ -1,0 +1,178 @@
+"""train.py as a user runs it: it learns, writes what it should, resumes, and refuses bad input."""
+
+import json
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import torch
+from datasets import ClassLabel, Dataset, Features, Image, Value
+from PIL import Image as PILImage
+from safetensors.torch import load_file
+
+from augmentation import Augmentation
+from conftest import OFFLINE, ROOT, SAMPLE
+from data import carve_validation, load_splits, to_tensors
+from image_processing_mnist import MnistImageProcessor
+from metrics import confusion_matrix
+from modeling_mnist import MnistForImageClassification
+
+
+def test_learns_to_read_held_out_digits(trained, digits):
+    """60 steps on 900 images; the 300 test images, read by the saved model, are the judge."""
+    model = MnistForImageClassification.from_pretrained(trained).eval()
+    processor = MnistImageProcessor.from_pretrained(trained)
+    images, labels = digits
+    logits = model(processor(images, return_tensors="pt")["pixel_values"]).logits
+    assert (logits.argmax(1).numpy() == labels).mean() > 0.85
+
+    history = json.loads((trained / "trainer_state.json").read_text())["log_history"]
+    losses = [entry["loss"] for entry in history if "loss" in entry]
+    assert losses[-1] < losses[0] / 2
+    assert {"loss", "accuracy"} <= history[0].keys()
+    assert [entry["step"] for entry in history if "eval_accuracy" in entry][:3] == [20, 40, 60]
+
+
+def test_writes_what_the_readme_promises(trained):
+    for name in ("config.json", "model.safetensors", "preprocessor_config.json"):
+        assert (trained / name).is_file()
+    assert not list(trained.glob("*.bin"))  # a pickle of the arguments would hold the Hub token
+    assert json.loads((trained / "train_results.json").read_text())["train_loss"] > 0
+    results = json.loads((trained / "eval_results.json").read_text())
+    assert results["eval_loss"] > 0 and 0 < results["eval_accuracy"] <= 1
+    assert {f"eval_accuracy_{digit}" for digit in range(10)} <= results.keys()
+    for name in ("learning_curves.png", "confusion_matrix.png"):
+        with PILImage.open(trained / name) as plot:
+            assert plot.width > 400
+
+
+def test_do_eval_alone_evaluates_a_saved_model_on_the_test_set(train, trained, tmp_path, digits):
+    result = train(
+        *("--do_eval", "--model_name_or_path", trained),
+        *("--dataset_name", SAMPLE, "--output_dir", tmp_path / "evaluation"),
+    )
+    assert result.returncode == 0, result.stderr
+    measured = json.loads((tmp_path / "evaluation" / "eval_results.json").read_text())
+
+    images, labels = digits
+    raw = torch.from_numpy(np.stack([np.asarray(image) for image in images]))[:, None] / 255
+    model = MnistForImageClassification.from_pretrained(trained).eval()
+    logits = model(raw).logits.detach()
+    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels)).item()
+    assert measured["eval_accuracy"] == (logits.argmax(1).numpy() == labels).mean()
+    assert measured["eval_loss"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_killed_training_resumes_to_the_same_weights(train, trained, tmp_path):
+    """SIGKILL after the checkpoint of step 30 changes nothing in what step 60 ends with."""
+    output = tmp_path / "killed"
+    arguments = [
+        *("--dataset_name", SAMPLE, "--output_dir", output, "--max_steps", 60),
+        *("--train_val_split", 0.1, "--eval_strategy", "steps", "--eval_steps", 20),
+        *("--save_strategy", "steps", "--save_steps", 30, "--save_total_limit", 2),
+        *("--logging_steps", 10),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, ROOT / "train.py", "--use_cpu", *map(str, arguments)],
+        env={**OFFLINE, "HF_HOME": str(tmp_path)},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (output / "checkpoint-30" / "trainer_state.json").exists():
+        assert process.poll() is None
+        time.sleep(0.05)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    shutil.rmtree(output / "checkpoint-60", ignore_errors=True)  # were it faster than the signal
+
+    result = train(*arguments, "--resume_from_checkpoint", "last")
+    assert result.returncode == 0, result.stderr
+    weights, expected = (load_file(f / "model.safetensors") for f in (output, trained))
+    assert all(torch.equal(weights[name], expected[name]) for name in expected)
+
+
+def test_validation_split_is_disjoint_complete_and_seeded():
+    dataset = to_tensors(load_splits(str(SAMPLE))["train"], "image", "label")
+    training, validation = carve_validation(dataset, 0.1, seed=1)
+    assert len(training) == 900 and len(validation) == 100
+    rows = [{image.numpy().tobytes() for image in s.images} for s in (training, validation)]
+    assert not rows[0] & rows[1]
+    assert rows[0] | rows[1] == {image.numpy().tobytes() for image in dataset.images}
+    assert torch.equal(carve_validation(dataset, 0.1, seed=1)[1].labels, validation.labels)
+    assert not torch.equal(carve_validation(dataset, 0.1, seed=2)[1].labels, validation.labels)
+
+
+def test_batches_are_scaled_reshaped_and_one_hot():
+    dataset = to_tensors(load_splits(str(SAMPLE))["test"], "image", "label")
+    batch = dataset.__getitems__([0, 5, 7])
+    assert batch["pixel_values"].shape == (3, 1, 28, 28)
+    assert batch["pixel_values"].dtype == torch.float32
+    assert batch["pixel_values"].min() == 0 and 0.99 < batch["pixel_values"].max() <= 1
+    assert torch.equal(batch["labels"], torch.eye(10)[dataset.labels[[0, 5, 7]]])
+
+
+def test_augmentation_changes_each_digit_by_itself_and_keeps_its_range():
+    dataset = to_tensors(load_splits(str(SAMPLE))["test"], "image", "label")
+    same = dataset.__getitems__([0] * 16)["pixel_values"]
+    torch.manual_seed(0)
+    changed = Augmentation()(same)
+    assert changed.shape == same.shape and changed.min() >= 0 and changed.max() <= 1
+    assert len({image.numpy().tobytes() for image in changed}) == 16
+    still = Augmentation(rotation=0, slant=0, stretch=0, shift=0, elastic=0, thinner=0, thicker=0)(
+        same
+    )
+    torch.testing.assert_close(still, same, atol=1e-5, rtol=0)
+
+
+def test_confusion_matrix_counts_true_by_predicted():
+    matrix = confusion_matrix(np.array([3, 3, 9]), np.array([3, 5, 9]))
+    assert matrix[3, 3] == matrix[3, 5] == matrix[9, 9] == 1 and matrix.sum() == 3
+
+
+@pytest.fixture(scope="module")
+def odd_datasets(tmp_path_factory):
+    """Two datasets that cannot be used: one with labels beyond 9, one with other columns."""
+    folder = tmp_path_factory.mktemp("odd")
+    images = [PILImage.new("L", (28, 28))] * 2
+    features = Features({"image": Image(), "label": Value("int64")})
+    letters = Dataset.from_dict({"image": images, "label": [3, 11]}, features=features)
+    names = Features({"picture": Image(), "digit": ClassLabel(names=list("0123456789"))})
+    columns = Dataset.from_dict({"picture": images, "digit": [3, 1]}, features=names)
+    for name, dataset in (("letters", letters), ("columns", columns)):
+        for split in ("train", "test"):
+            dataset.to_parquet(folder / name / f"{split}.parquet")
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        ("--dataset_name {odd}/columns", "no column 'image', only picture, digit"),
+        ("--dataset_name {odd}/columns --image_column_name digit", "not images"),
+        ("--dataset_name {odd}/letters", "from 0 to 9; the column 'label' also holds 11"),
+        ("--dataset_name {odd}/nowhere", "no dataset .* in reach.* --dataset_name path/to/mnist"),
+        ("", "'ylecun/mnist'.* Without network, give the folder of a local copy"),
+        ("--dataset_name {odd}/letters --output_dir {odd}", "holds something else"),
+        ("--eval_strategy epoch", "--train_val_split 0.1"),
+        ("--train_val_split 1.5", "is a fraction"),
+        ("--do_eval", "--model_name_or_path model"),
+        ("--do_eval --dataset_name {sample} --model_name_or_path {odd}", "cannot be loaded"),
+    ],
+)
+def test_bad_input_is_a_sentence_and_never_a_traceback(
+    train, odd_datasets, tmp_path, arguments, sentence
+):
+    before = sorted(odd_datasets.rglob("*"))
+    arguments = arguments.format(odd=odd_datasets, sample=SAMPLE).split()
+    result = train("--output_dir", tmp_path / "output", *arguments)
+    assert result.returncode == 1
+    assert "Traceback" not in result.stderr
+    last_line = result.stderr.strip().splitlines()[-1]
+    assert last_line.startswith("train.py: ")
+    assert re.search(sentence, result.stderr.replace("\n", " ")), result.stderr
+    assert sorted(odd_datasets.rglob("*")) == before
