@@ -35,26 +35,34 @@ class Augmentation:
     thinner: float = 0.4
     thicker: float = 0.6
 
-    def __call__(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """Change every image: (B, 1, H, W) float 0-1 in, the same shape and range out."""
-        return self.warp(self.change_pen(pixel_values))
+    def __call__(self, pixel_values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Change every image: (B, 1, H, W) float 0-1 in, the same shape and range out.
 
-    def change_pen(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        All randomness comes from `generator`, which lies on the device of `pixel_values`.
+        """
+        return self.warp(self.change_pen(pixel_values, generator), generator)
+
+    def change_pen(self, pixel_values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Mix with the eroded or the dilated digit: (B, 1, H, W) -> the same."""
         thick = F.max_pool2d(pixel_values, kernel_size=3, stride=1, padding=1)
         thin = -F.max_pool2d(-pixel_values, kernel_size=3, stride=1, padding=1)
-        width = _uniform(pixel_values, -self.thinner, self.thicker)[:, None, None, None]
+        width = pixel_values.new_empty(len(pixel_values), 1, 1, 1)
+        width.uniform_(-self.thinner, self.thicker, generator=generator)
         return torch.lerp(pixel_values, torch.where(width > 0, thick, thin), width.abs())
 
-    def warp(self, pixel_values: torch.Tensor) -> torch.Tensor:
+    def warp(self, pixel_values: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
         """Turn, slant, stretch, move and bend, all in one resampling: (B, 1, H, W) -> the same."""
         batch, _, height, width = pixel_values.shape
-        angle = torch.deg2rad(_uniform(pixel_values, -self.rotation, self.rotation))
-        slant = _uniform(pixel_values, -self.slant, self.slant)
-        stretch_x = _uniform(pixel_values, 1 - self.stretch, 1 + self.stretch)
-        stretch_y = _uniform(pixel_values, 1 - self.stretch, 1 + self.stretch)
-        shift_x = _uniform(pixel_values, -self.shift, self.shift) * 2 / width
-        shift_y = _uniform(pixel_values, -self.shift, self.shift) * 2 / height
+
+        def uniform(low: float, high: float) -> torch.Tensor:
+            return pixel_values.new_empty(batch).uniform_(low, high, generator=generator)
+
+        angle = torch.deg2rad(uniform(-self.rotation, self.rotation))
+        slant = uniform(-self.slant, self.slant)
+        stretch_x = uniform(1 - self.stretch, 1 + self.stretch)
+        stretch_y = uniform(1 - self.stretch, 1 + self.stretch)
+        shift_x = uniform(-self.shift, self.shift) * 2 / width
+        shift_y = uniform(-self.shift, self.shift) * 2 / height
 
         # Rows of rotation @ slant @ stretch: where in the source each target pixel looks.
         cos, sin = torch.cos(angle), torch.sin(angle)
@@ -63,13 +71,9 @@ class Augmentation:
         grid = F.affine_grid(
             torch.stack([row_x, row_y], dim=1), list(pixel_values.shape), align_corners=False
         )
-        coarse = pixel_values.new_empty(batch, 2, self.elastic_grid, self.elastic_grid).normal_()
+        coarse = pixel_values.new_empty(batch, 2, self.elastic_grid, self.elastic_grid)
+        coarse.normal_(generator=generator)
         bend = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
         pixel_size = torch.tensor([2 / width, 2 / height], device=pixel_values.device)
         grid = grid + bend.permute(0, 2, 3, 1) * self.elastic * pixel_size
         return F.grid_sample(pixel_values, grid, align_corners=False)
-
-
-def _uniform(like: torch.Tensor, low: float, high: float) -> torch.Tensor:
-    """(B,) uniform in [low, high), on the device of `like`, one for each of its B images."""
-    return like.new_empty(len(like)).uniform_(low, high)

@@ -28,12 +28,14 @@ class MnistDataset(torch.utils.data.Dataset):
     Attributes:
         images: (N, 28, 28) uint8, 0 (paper) to 255 (ink).
         labels: (N,) int64, 0-9.
-        augmentation: Called with each batch of `pixel_values`, or None.
+        augmentation: Called with each batch of `pixel_values` and a generator, or None.
+        seed: Of the augmentation.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
-    augmentation: Callable[[torch.Tensor], torch.Tensor] | None = None
+    augmentation: Callable[[torch.Tensor, torch.Generator], torch.Tensor] | None = None
+    seed: int = 0
 
     def __len__(self) -> int:
         return len(self.images)
@@ -42,7 +44,12 @@ class MnistDataset(torch.utils.data.Dataset):
         """`pixel_values` (B, 1, 28, 28) float32 0-1 and one-hot `labels` (B, 10) float32."""
         pixel_values = self.images[indices].reshape(-1, 1, 28, 28).float() / 255
         if self.augmentation is not None:
-            pixel_values = self.augmentation(pixel_values)
+            # Seeded by the batch itself, so that a resumed run, which does not know what was drawn
+            # before, draws the same.
+            generator = torch.Generator(pixel_values.device).manual_seed(
+                hash((self.seed, *indices))
+            )
+            pixel_values = self.augmentation(pixel_values, generator)
         return {
             "pixel_values": pixel_values,
             "labels": F.one_hot(self.labels[indices], NUM_LABELS).float(),

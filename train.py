@@ -1,18 +1,27 @@
 """Train a convolutional network on MNIST, evaluate it, and push it to the Hub.
 
-    python train.py                                   the shipped model's recipe
-    python train.py --train_val_split 0.1             tune: hold out 6,000 training images
-    python train.py --max_train_samples 2000 --max_steps 100    a smoke run of seconds
+    python train.py --bf16                                      the recipe of the shipped model
+    python train.py --max_train_samples 2000 --max_steps 100    see in seconds that all works
     python train.py --do_eval --model_name_or_path model        evaluate a saved model
-    python train.py --push_to_hub --hub_model_id user/mnist-cnn
+
+The flags that matter first:
+
+    --output_dir FOLDER              where the model, its metrics, plots and card go
+    --train_val_split 0.1            tune: hold out images of the training set for validation
+    --dataset_name FOLDER            a local copy of the data, or another dataset of the Hub
+    --resume_from_checkpoint last    go on after an interruption
+    --push_to_hub --hub_model_id user/mnist-cnn
 
 The test set is looked at once, after the last step. With --train_val_split it is not looked at at
 all: what is evaluated, during and after training, are the images held out of the training set.
+
+All flags of transformers' TrainingArguments work as well; the defaults are the recipe.
 """
 
 import re
 import shlex
 import sys
+from argparse import ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
@@ -42,6 +51,12 @@ from plots import (
     plot_worst_errors,
 )
 from trainer import MnistTrainer
+
+LAST = ("last", "True", "true")  # --resume_from_checkpoint last
+
+
+class HelpFormatter(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
+    """Shows defaults, and leaves the lines of the description as they are."""
 
 
 @dataclass
@@ -154,16 +169,36 @@ def check_arguments(
             "The model is pushed once, when it is finished, so that every commit on the Hub loads: "
             "leave out --hub_strategy."
         )
-    output = Path(training_args.output_dir)
+    check_output_dir(Path(training_args.output_dir), training_args)
+
+
+def check_output_dir(output: Path, training_args: MnistTrainingArguments) -> None:
+    """See to it that training overwrites nothing but the model of a finished run of its own.
+
+    Raises:
+        InputError: with what to do instead.
+    """
     if output.exists() and not output.is_dir():
         raise InputError(f"--output_dir {output} is a file. Name a folder.")
-    if training_args.do_train and output.is_dir() and any(output.iterdir()):
-        ours = (output / "config.json").exists() or get_last_checkpoint(output) is not None
-        if not ours:
-            raise InputError(
-                f"--output_dir {output} holds something else. Name an empty or a new folder, so "
-                f"that nothing there is overwritten."
-            )
+    resume = training_args.resume_from_checkpoint
+    checkpoint = get_last_checkpoint(output) if output.is_dir() else None
+    if resume in LAST and checkpoint is None:
+        raise InputError(f"--output_dir {output} holds no checkpoint to resume from.")
+    if resume not in (None, *LAST) and not Path(resume, "trainer_state.json").is_file():
+        raise InputError(f"--resume_from_checkpoint {resume} is no folder of a checkpoint.")
+    if not training_args.do_train or resume or not output.is_dir() or not any(output.iterdir()):
+        return
+    if (output / "model.safetensors").exists():
+        return
+    if checkpoint is not None:
+        raise InputError(
+            f"--output_dir {output} holds an interrupted run. Go on with it by adding "
+            f"--resume_from_checkpoint last, or name another folder."
+        )
+    raise InputError(
+        f"--output_dir {output} holds something else. Name an empty or a new folder, so that "
+        f"nothing there is overwritten."
+    )
 
 
 def load_data(
@@ -188,7 +223,7 @@ def load_data(
     elif training_args.do_eval:
         evaluation = read("test", data_args.max_eval_samples)
     if training and data_args.augment:
-        training.augmentation = Augmentation()
+        training.augmentation, training.seed = Augmentation(), training_args.seed
     return training, evaluation
 
 
@@ -207,7 +242,10 @@ def load_model(model_args: ModelArguments) -> MnistForImageClassification:
 def main(arguments: list[str] | None = None) -> None:
     """Train and evaluate as the command line says."""
     parser = HfArgumentParser(
-        (ModelArguments, DataTrainingArguments, MnistTrainingArguments), description=__doc__
+        (ModelArguments, DataTrainingArguments, MnistTrainingArguments),
+        usage="python train.py [--flag value ...]",
+        description=__doc__,
+        formatter_class=HelpFormatter,
     )
     model_args, data_args, training_args = parser.parse_args_into_dataclasses(arguments)
     check_arguments(model_args, data_args, training_args)
@@ -232,7 +270,7 @@ def main(arguments: list[str] | None = None) -> None:
 
     if training_args.do_train:
         resume = training_args.resume_from_checkpoint
-        result = trainer.train(resume_from_checkpoint=True if resume == "last" else resume)
+        result = trainer.train(resume_from_checkpoint=resume in LAST or resume)
         trainer.save_model()
         trainer.log_metrics("train", result.metrics)
         trainer.save_metrics("train", result.metrics, combined=False)
@@ -314,3 +352,5 @@ if __name__ == "__main__":
         main()
     except InputError as error:
         sys.exit(f"train.py: {error}")
+    except KeyboardInterrupt:
+        sys.exit("train.py: Interrupted. To go on, add --resume_from_checkpoint last.")

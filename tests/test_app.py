@@ -111,7 +111,8 @@ def test_uploads_in_the_page(page, tmp_path, digits):
     files.set_input_files(tmp_path / "digit.png")
     expect(page.locator("#digit")).to_have_text(re.compile(rf"^\s*{labels[0]}"))
     page.get_by_label("Clear", exact=True).or_(page.get_by_label("Remove")).first.click()
-    (tmp_path / "broken.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    whole = (tmp_path / "digit.png").read_bytes()
+    (tmp_path / "broken.png").write_bytes(whole[: len(whole) // 2])
     files.set_input_files(tmp_path / "broken.png")
     expect(page.locator("#digit")).to_contain_text("damaged")
 
