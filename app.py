@@ -17,19 +17,20 @@ import torch
 from PIL import Image, UnidentifiedImageError
 
 from image_processing_mnist import MnistImageProcessor
-from modeling_mnist import MnistForImageClassification
+from modeling_mnist import load_pretrained
 
 HERE = Path(__file__).parent
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64_000_000  # more than a phone's camera has; RGB needs three bytes of memory for each
+MAX_DRAWING = 1_000_000  # characters; the canvas sends fewer than 20,000
 INVITATION = "Draw a digit from 0 to 9, or upload a picture of one."
 
 # One small picture at a time is computed faster by one thread than by several.
 torch.set_num_threads(1)
 try:
     # The classes are those beside this file: no code is run that a model brings along.
-    model = MnistForImageClassification.from_pretrained(MODEL_ID).eval()
+    model = load_pretrained(MODEL_ID)
     processor = MnistImageProcessor.from_pretrained(MODEL_ID)
 except (OSError, ValueError, RuntimeError) as error:
     sys.exit(f"app.py: MODEL_ID {MODEL_ID!r} is no model that can be loaded: {error}")
@@ -67,7 +68,12 @@ def open_picture(path: str | None) -> Image.Image:
 
 def classify(picture: Image.Image) -> tuple[np.ndarray, np.ndarray]:
     """A picture of any kind -> probabilities (10,) and what the model saw, (28, 28) 0-1."""
-    pixel_values = processor(picture, return_tensors="pt")["pixel_values"]
+    try:
+        pixel_values = processor(picture, return_tensors="pt")["pixel_values"]
+    except ValueError as error:  # colours such as L*a*b*, which Pillow cannot turn into RGB
+        raise gr.Error(
+            "This image cannot be read. Save it as PNG or JPEG and try again."
+        ) from error
     with torch.inference_mode():
         probabilities = model(pixel_values).logits.softmax(-1)[0].numpy()
     return probabilities, pixel_values[0, 0].numpy()
@@ -100,8 +106,8 @@ def read_drawing(data_url: str | None) -> dict:
         return {"digit": "", "line": INVITATION}
     try:
         header, _, content = data_url.partition(",")
-        if header != "data:image/png;base64":
-            raise ValueError(header)
+        if header != "data:image/png;base64" or len(content) > MAX_DRAWING:
+            raise ValueError("not what the canvas sends")
         with io.BytesIO(base64.b64decode(content, validate=True)) as file:
             return answer(open_picture(file))
     except (ValueError, gr.Error):
@@ -180,18 +186,18 @@ function lineTo(point) {
   sendSoon();
 }
 canvas.addEventListener("pointerdown", event => {
-  if (event.button !== 0) return;
+  if (event.button !== 0 || !event.isPrimary) return;  // a second finger, a resting palm
   canvas.setPointerCapture(event.pointerId);
   last = place(event);
   lineTo(last);  // a dot
 });
 canvas.addEventListener("pointermove", event => {
-  if (last === null) return;
+  if (last === null || !event.isPrimary) return;
   for (const e of event.getCoalescedEvents?.() ?? []) lineTo(place(e));
   lineTo(place(event));
 });
 for (const end of ["pointerup", "pointercancel"])
-  canvas.addEventListener(end, () => { last = null; });
+  canvas.addEventListener(end, event => { if (event.isPrimary) last = null; });
 canvas.addEventListener("keydown", event => {
   if (["Delete", "Backspace", "Escape"].includes(event.key)) clear();
 });
@@ -253,7 +259,8 @@ watch("value", show);
 show();
 """
 
-with gr.Blocks(title="Handwritten digits") as demo:
+# Uploads are deleted after an hour.
+with gr.Blocks(title="Handwritten digits", delete_cache=(3600, 3600)) as demo:
     gr.Markdown("# Handwritten digits\nA small network reads what you write, while you write it.")
     with gr.Row():
         with gr.Column():

@@ -17,7 +17,7 @@ from transformers import HfArgumentParser
 
 from data import load_splits, to_tensors
 from image_processing_mnist import MnistImageProcessor
-from modeling_mnist import MnistForImageClassification
+from modeling_mnist import load_pretrained
 
 
 @dataclass
@@ -66,7 +66,7 @@ def main() -> None:
     (arguments,) = HfArgumentParser(BenchmarkArguments).parse_args_into_dataclasses()
     test = load_splits(arguments.dataset_name)["test"]
     test = to_tensors(test.take(arguments.max_samples or len(test)), "image", "label")
-    model = MnistForImageClassification.from_pretrained(arguments.model_name_or_path).eval()
+    model = load_pretrained(arguments.model_name_or_path)
     processor = MnistImageProcessor.from_pretrained(arguments.model_name_or_path)
 
     @torch.inference_mode()

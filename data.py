@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from datasets import Dataset, DatasetDict, Image, load_dataset
-from datasets.exceptions import DatasetNotFoundError
+from datasets import ClassLabel, Dataset, DatasetDict, Image, load_dataset
+from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
 from image_processing_mnist import MnistImageProcessor
 
@@ -79,7 +79,8 @@ def load_splits(dataset_name: str, dataset_config_name: str | None = None) -> Da
         raise InputError(
             f"The dataset {dataset_name!r} could not be loaded: {error}. {local}"
         ) from error
-    except ValueError as error:  # a configuration that does not exist, a folder without data files
+    # No such configuration, a folder without data files, damaged files, a dataset that is a script.
+    except (ValueError, RuntimeError, DatasetsError) as error:
         raise InputError(f"The dataset {dataset_name!r} could not be loaded: {error}") from error
 
 
@@ -105,7 +106,11 @@ def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDat
             f"Name the right one with --image_column_name."
         )
     labels = split[label_column][:]
-    wrong = sorted({str(label) for label in labels if label not in range(NUM_LABELS)})
+    if isinstance(split.features[label_column], ClassLabel):
+        # Labels are numbers of classes, which mean digits only by the classes' names.
+        names = split.features[label_column].names
+        labels = [int(names[n]) if names[n].isdecimal() else names[n] for n in labels]
+    wrong = sorted({str(n) for n in labels if type(n) is not int or n not in range(NUM_LABELS)})
     if wrong:
         raise InputError(
             f"Labels must be whole numbers from 0 to 9; the column {label_column!r} also holds "
@@ -126,7 +131,15 @@ def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDat
 def carve_validation(
     dataset: MnistDataset, fraction: float, seed: int
 ) -> tuple[MnistDataset, MnistDataset]:
-    """Split off a random `fraction` (0-1), the same for the same seed: (training, validation)."""
+    """Split off a random `fraction` (0-1), the same for the same seed: (training, validation).
+
+    Raises:
+        InputError: one of the two would be empty.
+    """
+    if not 0 < round(len(dataset) * fraction) < len(dataset):
+        raise InputError(
+            f"--train_val_split {fraction} of {len(dataset)} images leaves one part empty."
+        )
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
     validation, training = order.split([size := round(len(dataset) * fraction), len(order) - size])
     return dataset.select(training), dataset.select(validation)

@@ -13,6 +13,7 @@ Visitors draw where and how they like, on any paper; so the picture is read in f
 """
 
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import ClassVar
 
@@ -26,13 +27,12 @@ from transformers.image_utils import load_image
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor | str | Path
 
-# Found on pictures made from MNIST's training digits, none on the test set.
 WORKING_SIZE = 448  # pixels: larger pictures are reduced first
 MIN_CONTRAST = 0.1  # 0-1: fainter than this is paper, not ink
 NOISE_SIGMAS = 4.0  # how far above the paper's noise ink must stand
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST digits span 20 pixels
 SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
-MIN_STROKE = 1.6  # pixels, after scaling: thinner strokes are thickened to this
+MIN_STROKE = 1.8  # pixels, after scaling: thinner strokes are thickened to this
 
 
 class MnistImageProcessor(BaseImageProcessor):
@@ -61,8 +61,8 @@ class MnistImageProcessor(BaseImageProcessor):
         Args:
             images: PIL images of any mode; arrays or tensors (H, W), (1, H, W), (H, W, C) or
                 (C, H, W) with C = 1, 2, 3 or 4 (grey, grey and alpha, RGB, RGB and alpha), and
-                batches (B, C, H, W) or (B, H, W, C); bool, unsigned integers over their full range,
-                or floats 0-1 or 0-255; paths or URLs of image files.
+                batches (B, C, H, W) or (B, H, W, C); values 0-1, 0-255, or 0 to more than that, as
+                in 16 bits; paths or URLs of image files.
             return_tensors: "pt" for a torch tensor, "np" for an array, None for a list of arrays.
             kwargs: Accepted, as every image processor does, and unused.
 
@@ -71,8 +71,9 @@ class MnistImageProcessor(BaseImageProcessor):
             picture is blank and every pixel is 0.
 
         Raises:
-            ValueError: what was given is no picture; the message says what would be.
-            OSError: a file is missing, damaged or not an image.
+            ValueError: what was given is no picture, or one in colours that Pillow cannot turn into
+                RGB; the message says so.
+            OSError: a file is damaged or not an image.
         """
         if isinstance(images, (Image.Image, str, Path)):
             images = [images]
@@ -83,7 +84,10 @@ class MnistImageProcessor(BaseImageProcessor):
 
     def frame(self, rgb: np.ndarray) -> np.ndarray:
         """One picture (H, W, 3) float32 0-1 -> (28, 28) float32, 0 (paper) to 1 (ink)."""
-        digit = isolate_digit(find_ink(rgb))
+        ink = find_ink(rgb)
+        if is_framed(ink, self.image_size, self.digit_size):
+            return ink.clip(0, 1).astype(np.float32)
+        digit = isolate_digit(ink)
         if digit is None:
             return np.zeros((self.image_size, self.image_size), np.float32)
         return frame_digit(digit, self.image_size, self.digit_size)
@@ -95,11 +99,12 @@ def to_rgb(image: ImageLike) -> np.ndarray:
         image = Image.open(image) if Path(image).is_file() else load_image(str(image))
     if not isinstance(image, Image.Image):
         image = _array_to_pil(image)
-    image = ImageOps.exif_transpose(image)
+    with suppress(Exception):  # where the note of how to turn it is damaged, it stays as it is
+        image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # 16- and 32-bit grey, which convert() would clip
         levels = np.nan_to_num(np.asarray(image, np.float32))
         image = Image.fromarray(np.uint8(levels.clip(0) / max(levels.max(), 1) * 255))
-    has_alpha = "A" in image.mode or "transparency" in image.info
+    has_alpha = image.has_transparency_data
     image = image.convert("RGBA" if has_alpha else "RGB")
     image = image.reduce(max(1, -(-max(image.size) // WORKING_SIZE)))
     pixels = np.asarray(image, np.float32) / 255
@@ -127,6 +132,16 @@ def find_ink(rgb: np.ndarray) -> np.ndarray:
     return ink
 
 
+def is_framed(ink: np.ndarray, image_size: int, digit_size: int) -> bool:
+    """Whether ink (H, W) is in MNIST's frame already, give or take a pixel, as MNIST's own are."""
+    if ink.shape != (image_size, image_size) or ink.max() < 0.9:
+        return False
+    rows, columns = ndimage.find_objects((ink > EDGE_LEVEL).astype(np.uint8))[0]
+    size = max(rows.stop - rows.start, columns.stop - columns.start)
+    off_centre = np.abs(np.subtract(ndimage.center_of_mass(ink), image_size / 2)).max()
+    return abs(size - digit_size) <= 1 and off_centre <= 1
+
+
 def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     """The digit alone, cropped: (H, W) ink -> (h, w) float32 0-1, or None where there is no ink.
 
@@ -152,20 +167,27 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
 
 def frame_digit(digit: np.ndarray, image_size: int, digit_size: int) -> np.ndarray:
     """Scale a cropped digit (h, w) 0-1 and centre its mass -> (image_size, image_size) 0-1."""
-    height, width = digit.shape
-    scale = digit_size / max(height, width)
-    if abs(max(height, width) - digit_size) > 1:  # resampling what fits would only blur it
-        digit = _thicken(digit, MIN_STROKE / scale)
-        size = max(1, round(width * scale)), max(1, round(height * scale))
-        digit = np.asarray(Image.fromarray(digit).resize(size, Image.Resampling.HAMMING))
-        digit = digit.clip(0, 1) / digit.max()
-    height, width = digit.shape
-    mass_y, mass_x = ndimage.center_of_mass(digit)
-    top = round(np.clip(image_size / 2 - mass_y, 0, image_size - height))
-    left = round(np.clip(image_size / 2 - mass_x, 0, image_size - width))
-    framed = np.zeros((image_size, image_size), np.float32)
-    framed[top : top + height, left : left + width] = digit
-    return framed
+    scale = 1.0
+    if abs(max(digit.shape) - digit_size) > 1:  # resampling what fits would only blur it
+        digit = _thicken(digit, MIN_STROKE * max(digit.shape) / digit_size)
+        scale = digit_size / max(digit.shape)
+    # The frame in pixels of the digit: how large it is, and where in it the centre of mass belongs.
+    side = image_size / scale
+    centre = (image_size / 2 + 0.5) / scale
+    margin = int(np.ceil(side))
+    corner = []
+    for mass, length in zip(ndimage.center_of_mass(digit), digit.shape, strict=True):
+        # All of the digit stays within the frame, even where that takes it off its centre.
+        start = np.clip(mass + 0.5, length - side + centre, centre) - centre + margin
+        corner.append(start if scale != 1 else round(start))
+    top, left = corner
+    framed = Image.fromarray(np.pad(digit, margin)).resize(
+        (image_size, image_size),
+        Image.Resampling.HAMMING,
+        box=(left, top, left + side, top + side),
+    )
+    framed = np.asarray(framed).clip(0, 1)
+    return framed / framed.max()
 
 
 def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
@@ -185,13 +207,9 @@ def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
             f"A picture must have the shape (H, W), (H, W, C) or (C, H, W) with 1 to 4 channels, "
             f"not {array.shape}. Give several pictures as a list or as (B, C, H, W)."
         )
-    if array.dtype == bool:
-        full = 1.0
-    elif np.issubdtype(array.dtype, np.integer):
-        full = 255.0 if array.max() <= 255 else float(np.iinfo(array.dtype).max)
-    else:
-        array = np.nan_to_num(array)
-        full = 1.0 if array.max() <= 1 else 255.0
+    array = np.nan_to_num(array.astype(np.float32))
+    brightest = array.max()  # a little above 1 where floats were interpolated
+    full = 1 if brightest < 2 else max(255, brightest)
     return Image.fromarray(np.uint8((array / full).clip(0, 1) * 255 + 0.5))
 
 
@@ -239,14 +257,13 @@ def _paper(rgb: np.ndarray) -> np.ndarray:
 
 def _thicken(digit: np.ndarray, width: float) -> np.ndarray:
     """Widen strokes thinner than `width` pixels to about that, so that scaling keeps them."""
-    # The mean distance to the paper is a quarter of the width of a long bar.
-    stroke = (
-        4 * ndimage.distance_transform_edt(digit > EDGE_LEVEL).sum() / (digit > EDGE_LEVEL).sum()
-    )
-    missing = round(width - stroke)
-    return (
-        digit if missing <= 0 else ndimage.grey_dilation(np.pad(digit, missing), size=missing + 1)
-    )
+    inside = np.pad(digit > EDGE_LEVEL, 1)
+    # In a bar that is w pixels wide the mean distance to the paper is w/4 + 1/2.
+    stroke = 4 * ndimage.distance_transform_edt(inside)[inside].mean() - 2
+    missing = 2 * round((width - stroke) / 2)
+    if missing <= 0:
+        return digit
+    return ndimage.grey_dilation(np.pad(digit, missing // 2), size=missing + 1)
 
 
 MnistImageProcessor.register_for_auto_class()

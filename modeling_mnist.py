@@ -12,6 +12,7 @@ from torch import nn
 from transformers import PreTrainedConfig, PreTrainedModel
 from transformers import initialization as init
 from transformers.modeling_outputs import ImageClassifierOutput
+from transformers.utils import can_return_tuple
 
 
 class MnistConfig(PreTrainedConfig):
@@ -97,22 +98,19 @@ class MnistForImageClassification(PreTrainedModel):
         else:
             super()._init_weights(module)
 
+    @can_return_tuple
     def forward(
-        self,
-        pixel_values: torch.Tensor,
-        labels: torch.Tensor | None = None,
-        return_dict: bool | None = None,
-    ) -> ImageClassifierOutput | tuple[torch.Tensor, ...]:
+        self, pixel_values: torch.Tensor, labels: torch.Tensor | None = None
+    ) -> ImageClassifierOutput:
         """Classify a batch of images.
 
         Args:
             pixel_values: (B, 1, 28, 28) float, 0 (paper) to 1 (ink).
             labels: (B,) int64 class indices, or (B, 10) float one-hot or soft targets whose rows
                 sum to 1. Both mean categorical cross-entropy.
-            return_dict: False for a plain tuple; None follows the config.
 
         Returns:
-            `loss` () if labels are given, and `logits` (B, 10).
+            `loss` () if labels are given, and `logits` (B, 10); a tuple with `return_dict=False`.
 
         Raises:
             ValueError: if `pixel_values` has another shape.
@@ -125,11 +123,26 @@ class MnistForImageClassification(PreTrainedModel):
             )
         logits = self.head(self.features(pixel_values))
         loss = None if labels is None else F.cross_entropy(logits.float(), labels)
-        if return_dict is None:
-            return_dict = self.config.return_dict
-        if not return_dict:
-            return (logits,) if loss is None else (loss, logits)
         return ImageClassifierOutput(loss=loss, logits=logits)
+
+
+def load_pretrained(name_or_path: str) -> MnistForImageClassification:
+    """`from_pretrained`, from safetensors alone, which refuses the model of another architecture.
+
+    Transformers itself would fill such a model with random weights, and only warn.
+
+    Args:
+        name_or_path: A model on the Hub, or a folder.
+
+    Raises:
+        ValueError, OSError, RuntimeError: there is no such model, or it is another one.
+    """
+    model, info = MnistForImageClassification.from_pretrained(
+        name_or_path, use_safetensors=True, output_loading_info=True
+    )
+    if info["missing_keys"]:
+        raise ValueError(f"{name_or_path} is not a {MnistForImageClassification.__name__}.")
+    return model
 
 
 MnistConfig.register_for_auto_class()

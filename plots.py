@@ -24,7 +24,8 @@ def plot_learning_curves(log_history: list[dict[str, float]], path: Path) -> Non
         axis.grid(alpha=0.3)
         axis.legend()
     axes[0].set_yscale("log")
-    axes[1].set_ylim(bottom=max(0.9, axes[1].get_ylim()[0]), top=1.0)
+    final = [entry["accuracy"] for entry in log_history if "accuracy" in entry][-1:]
+    axes[1].set_ylim(bottom=0.9 if final > [0.95] else None, top=1.0)
     figure.savefig(path, dpi=110)
 
 

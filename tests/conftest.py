@@ -18,6 +18,11 @@ from playwright.sync_api import Browser, sync_playwright
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "tests" / "mnist"
+SHORT_RUN = (
+    *("--dataset_name", SAMPLE, "--max_steps", 60, "--bf16", "--train_val_split", 0.1),
+    *("--eval_strategy", "steps", "--eval_steps", 20, "--logging_steps", 10),
+    *("--save_strategy", "steps", "--save_steps", 30, "--save_total_limit", 2),
+)
 # Nothing here may need, or wait for, a network.
 OFFLINE = {"HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
 
@@ -51,12 +56,7 @@ def train(tmp_path_factory) -> Callable[..., subprocess.CompletedProcess]:
 def trained(train, tmp_path_factory) -> Path:
     """The output folder of a short but real training run on the sample."""
     output = tmp_path_factory.mktemp("trained") / "mnist-cnn"
-    result = train(
-        *("--dataset_name", SAMPLE, "--output_dir", output, "--max_steps", 60),
-        *("--train_val_split", 0.1, "--eval_strategy", "steps", "--eval_steps", 20),
-        *("--save_strategy", "steps", "--save_steps", 30, "--save_total_limit", 2),
-        *("--logging_steps", 10),
-    )
+    result = train(*SHORT_RUN, "--output_dir", output)
     assert result.returncode == 0, result.stderr
     return output
 
@@ -69,7 +69,9 @@ def app_url(tmp_path_factory) -> Iterator[str]:
 
 
 @contextmanager
-def serve_app(log: Path, **environment: str) -> Iterator[str]:
+def serve_app(
+    log: Path, folder: Path = ROOT, python: str = sys.executable, **environment: str
+) -> Iterator[str]:
     """Start `python app.py` on a free port, wait until it answers, and stop it in the end."""
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -77,7 +79,7 @@ def serve_app(log: Path, **environment: str) -> Iterator[str]:
     environment = os.environ | OFFLINE | {"GRADIO_SERVER_PORT": str(port)} | environment
     with log.open("w") as output:
         process = subprocess.Popen(
-            [sys.executable, ROOT / "app.py"], env=environment, stdout=output, stderr=output
+            [python, "app.py"], cwd=folder, env=environment, stdout=output, stderr=output
         )
     try:
         for _ in range(600):

@@ -4,6 +4,7 @@ import io
 import json
 import re
 import struct
+import urllib.error
 import urllib.request
 import zlib
 
@@ -13,6 +14,8 @@ from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import expect
+
+from conftest import ROOT
 
 INVITATION = "Draw a digit from 0 to 9"
 # How each digit is written on a canvas of 280x280: one list of corners per stroke.
@@ -79,6 +82,9 @@ def test_ten_digits_drawn_with_a_mouse_are_read(page):
     for digit, strokes in STROKES.items():
         draw(page, strokes)
         expect(answer).to_have_text(re.compile(rf"^\s*{digit}"))
+        assert page.locator("#digit .bars b").count() == 10
+        expect(page.locator("#digit .bars .best")).to_have_attribute("data-digit", digit)
+        expect(page.locator("#digit img")).to_have_attribute("src", re.compile("^data:image/png"))
         page.get_by_role("button", name="Clear", exact=True).click()
         expect(answer).to_contain_text(INVITATION)
 
@@ -180,6 +186,7 @@ READ = {
         ImageOps.colorize(seven(), "navy", "white").quantize(4), "PNG", transparency=0
     ),
     "white-on-black.webp": encode(seven(0, 255), "WEBP"),
+    "broken-orientation.png": encode(seven(), "PNG", exif=b"Exif\0\0broken"),
     "photo.jpg": encode(seven(190, 60).resize((4000, 3000)), "JPEG"),
 }
 
@@ -215,3 +222,6 @@ def test_no_file_of_the_server_can_be_read(app_url):
     event = json.load(urllib.request.urlopen(request))["event_id"]
     stream = urllib.request.urlopen(f"{app_url}/gradio_api/call/predict/{event}").read()
     assert b"event: error" in stream and b"confidence" not in stream
+    for path in ("/etc/hostname", str(ROOT / "app.py"), "app.py"):
+        with pytest.raises(urllib.error.HTTPError):
+            urllib.request.urlopen(f"{app_url}/gradio_api/file={path}")

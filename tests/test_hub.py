@@ -19,6 +19,8 @@ from gradio_client import Client, handle_file
 
 from conftest import ROOT, SAMPLE, serve_app
 from hub import add_repo, serve
+from image_processing_mnist import MnistImageProcessor
+from modeling_mnist import MnistForImageClassification
 
 TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
 SHORT = ("--use_cpu", "--max_steps", "20", "--max_train_samples", "500", "--disable_tqdm", "True")
@@ -43,13 +45,14 @@ def client(hub, tmp_path_factory):
 
     def run(*command, token=None, cwd=None, home=None, endpoint=hub, check=True, **environment):
         home = home or tmp_path_factory.mktemp("hf_home")
-        environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "PATH": os.environ["PATH"]}
-        environment |= {"HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_IMPLICIT_TOKEN": "0"}
-        if token:
-            environment["HF_TOKEN"] = token
+        # `hf` lies beside this Python, whether or not its environment is activated.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "PATH": path}
+        environment |= {"HF_HUB_DISABLE_XET": "1"} | ({"HF_TOKEN": token} if token else {})
+        inherited = {name: value for name, value in os.environ.items() if name[:3] != "HF_"}
         done = subprocess.run(
             [str(word) for word in command],
-            env=environment,
+            env=inherited | environment,
             cwd=cwd or tmp_path_factory.mktemp("empty"),
             capture_output=True,
             text=True,
@@ -76,9 +79,9 @@ def push(client, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def output(push, tmp_path_factory) -> Path:
-    """The folder of a run that was pushed to user/mnist-cnn."""
+    """The folder of a run that was pushed to user/mnist-cnn, the token given as a flag."""
     folder = tmp_path_factory.mktemp("run") / "mnist-cnn"
-    assert "Pushed: " in push(token="hf_user", output=folder).stdout
+    assert "Pushed: " in push("--hub-token", "hf_user", output=folder).stdout
     return folder
 
 
@@ -138,16 +141,15 @@ def test_round_trip(hub, root, client, output, digit, tmp_path):
     assert answers[0] == answers[1] == answers[2]
 
     # The same file, read by the classes of this repository from the folder of the run.
-    local = script.read_text().replace("user/mnist-cnn", str(output))
-    script.write_text(local.replace('options["revision"]', "_"))
-    expected = json.loads(client(sys.executable, script, digit).stdout.splitlines()[-1])
-    assert answers[0][0] == pytest.approx(expected[0], abs=1e-5)
+    pixel_values = MnistImageProcessor()(digit, return_tensors="pt")["pixel_values"]
+    logits = MnistForImageClassification.from_pretrained(output).eval()(pixel_values).logits[0]
+    assert answers[0][0] == pytest.approx(logits.tolist(), abs=1e-5)
 
     # The app uses the classes beside it: it never executes code from the Hub.
     environment = {"MODEL_ID": "user/mnist-cnn", "HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"}
     with serve_app(tmp_path / "log", HF_HOME=str(tmp_path / "app"), **environment) as url:
         answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
-    assert answer["label"] == expected[1]
+    assert answer["label"] == answers[0][1]
     assert not list((tmp_path / "app").rglob("modeling_mnist.py"))
 
 
@@ -191,12 +193,11 @@ def test_model_card(root, output, client, digit, tmp_path):
         assert client(sys.executable, script).stdout.strip()
 
 
-def test_push_again_updates_the_same_repository(root, push, output):
-    before = commits(root, "models/user/mnist-cnn")
-    push("--seed", "7", token="hf_user")
-    assert len(commits(root, "models/user/mnist-cnn")) == len(before) + 1
-    card = (root / "models/user/mnist-cnn/main/README.md").read_text()
-    assert "| seed | 7 |" in card
+def test_push_again_updates_the_same_repository(root, push):
+    for seed in ("3", "7"):
+        push("--seed", seed, model_id="user/twice", token="hf_user")
+    assert len(commits(root, "models/user/twice")) == 3  # the empty one, and one for each push
+    assert "| seed | 7 |" in (root / "models/user/twice/main/README.md").read_text()
 
 
 def test_continue_from_the_hub(client, output, tmp_path):
@@ -225,7 +226,9 @@ def test_a_push_that_cannot_work_is_found_before_training(push, tmp_path, option
     done = push(output=tmp_path / "output", check=False, **options)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert re.search(sentence, done.stderr, re.DOTALL), done.stderr
-    assert "'loss'" not in done.stdout and not (tmp_path / "output/model.safetensors").exists()
+    assert (
+        "train_runtime" not in done.stdout and not (tmp_path / "output/model.safetensors").exists()
+    )
 
 
 def test_hub_down_before_training_with_local_data(push, tmp_path):
@@ -249,13 +252,39 @@ def test_interrupted_push_keeps_the_model_and_the_printed_command_pushes_it(
     root, client, push, faults, tmp_path, fault
 ):
     repo = "models/user/interrupted-" + "-".join(fault) + str(*fault.values())[1:-1]
+    # Weights that the Hub has seen before would not be uploaded at all: each case has its seed.
+    seed = str(next(iter(fault.values()))[0])
     faults(**fault)
     folder = tmp_path / "mnist-cnn"
-    done = push(model_id=repo.removeprefix("models/"), token="hf_user", output=folder, check=False)
+    options = {"model_id": repo.removeprefix("models/"), "token": "hf_user", "output": folder}
+    done = push("--seed", seed, check=False, **options)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert not (root / repo / "main/model.safetensors").exists()  # no half-pushed state
-    command = re.search(r"hf upload .*?'checkpoint-\*'", done.stderr)[0]
-    client("bash", "-c", command, token="hf_user", PYTHONPATH="")
+    command = done.stderr.strip().splitlines()[-1]
+    assert command.startswith("hf upload user/interrupted")
+    client("bash", "-c", command, token="hf_user")
     for name in ("model.safetensors", "README.md", "modeling_mnist.py"):
         assert (root / repo / "main" / name).read_bytes() == (folder / name).read_bytes()
     assert not list((root / repo / "main").glob("checkpoint-*"))
+
+
+def test_space_deploys_with_the_documented_command(hub, root, client, digit, tmp_path):
+    """Uploaded, downloaded into an empty folder, installed afresh and started as a Space is."""
+    readme = (ROOT / "README.md").read_text()
+    command = re.search(r"^hf upload user/.*--repo-type space.*$", readme, re.MULTILINE)[0]
+    client("bash", "-c", command, token="hf_user", cwd=ROOT)
+    repo = command.split()[2]
+    download = f"hf download {repo} --repo-type space --local-dir {tmp_path}/space"
+    client("bash", "-c", download)
+    space = tmp_path / "space"
+    names = {path.name for path in space.iterdir()}
+    assert {"app.py", "README.md", "requirements.txt", "model"} <= names
+    assert not names & {"tests", ".git", ".ci", ".venv", "mnist-cnn", "__pycache__"}
+
+    client(sys.executable, "-m", "venv", tmp_path / "venv")
+    python = tmp_path / "venv" / "bin" / "python"
+    client(python, "-m", "pip", "install", "-q", "-r", space / "requirements.txt")
+    home = {"HF_HOME": str(tmp_path / "home"), "PYTHONPATH": ""}
+    with serve_app(tmp_path / "log", space, str(python), **home) as url:
+        answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
+    assert answer["label"] == "7"

@@ -8,9 +8,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from scipy.special import log_softmax
+from transformers import ViTConfig, ViTForImageClassification
 
 from conftest import ROOT
-from modeling_mnist import MnistConfig, MnistForImageClassification
+from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
 
 TINY = MnistConfig(conv_channels=(4, 8), convs_per_stage=1, hidden_size=16)
 
@@ -63,6 +64,22 @@ def test_initial_activations_neither_vanish_nor_explode():
 def test_wrong_shape_is_refused_with_a_sentence():
     with pytest.raises(ValueError, match=r"\(batch, 1, 28, 28\), not \(1, 28, 28\)"):
         MnistForImageClassification(TINY)(torch.rand(1, 28, 28))
+
+
+def test_model_of_another_architecture_is_refused(tmp_path):
+    ViTForImageClassification(ViTConfig(hidden_size=12, num_hidden_layers=1)).save_pretrained(
+        tmp_path
+    )
+    with pytest.raises((ValueError, RuntimeError)):
+        load_pretrained(str(tmp_path))
+
+
+def test_pickled_weights_are_refused(tmp_path):
+    model = MnistForImageClassification(TINY)
+    model.config.save_pretrained(tmp_path)
+    torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
+    with pytest.raises(OSError, match="safetensors"):
+        load_pretrained(str(tmp_path))
 
 
 def test_shipped_model_is_float32_safetensors_of_at_most_two_megabytes():

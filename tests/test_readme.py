@@ -46,4 +46,4 @@ def help_text() -> str:
 def test_every_documented_flag_exists(help_text):
     documented = set(re.findall(r"(?<![\w-])--([a-z_]+)", README))
     assert {"bf16", "push_to_hub", "train_val_split"} <= documented
-    assert {flag for flag in documented if f"--{flag}" not in help_text} == set()
+    assert documented <= set(re.findall(r"--([a-z_0-9]+)", help_text))

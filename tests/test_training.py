@@ -17,7 +17,7 @@ from PIL import Image as PILImage
 from safetensors.torch import load_file
 
 from augmentation import Augmentation
-from conftest import OFFLINE, ROOT, SAMPLE
+from conftest import OFFLINE, ROOT, SAMPLE, SHORT_RUN
 from data import carve_validation, load_splits, to_tensors
 from image_processing_mnist import MnistImageProcessor
 from metrics import confusion_matrix
@@ -52,6 +52,16 @@ def test_writes_what_the_readme_promises(trained):
             assert plot.width > 400
 
 
+def test_what_is_measured_is_what_is_saved(trained):
+    """The run trains in bfloat16, but its figures are those of the saved model, in float32."""
+    dataset = to_tensors(load_splits(str(SAMPLE))["train"], "image", "label")
+    _, validation = carve_validation(dataset, 0.1, seed=42)
+    model = MnistForImageClassification.from_pretrained(trained).eval()
+    loss = model(**validation.__getitems__(list(range(100)))).loss.item()
+    measured = json.loads((trained / "eval_results.json").read_text())
+    assert measured["eval_loss"] == pytest.approx(loss, rel=1e-4)
+
+
 def test_do_eval_alone_evaluates_a_saved_model_on_the_test_set(train, trained, tmp_path, digits):
     result = train(
         *("--do_eval", "--model_name_or_path", trained),
@@ -72,12 +82,7 @@ def test_do_eval_alone_evaluates_a_saved_model_on_the_test_set(train, trained, t
 def test_killed_training_resumes_to_the_same_weights(train, trained, tmp_path):
     """SIGKILL after the checkpoint of step 30 changes nothing in what step 60 ends with."""
     output = tmp_path / "killed"
-    arguments = [
-        *("--dataset_name", SAMPLE, "--output_dir", output, "--max_steps", 60),
-        *("--train_val_split", 0.1, "--eval_strategy", "steps", "--eval_steps", 20),
-        *("--save_strategy", "steps", "--save_steps", 30, "--save_total_limit", 2),
-        *("--logging_steps", 10),
-    ]
+    arguments = [*SHORT_RUN, "--output_dir", output]
     process = subprocess.Popen(
         [sys.executable, ROOT / "train.py", "--use_cpu", *map(str, arguments)],
         env=os.environ | OFFLINE | {"HF_HOME": str(tmp_path)},
@@ -91,6 +96,7 @@ def test_killed_training_resumes_to_the_same_weights(train, trained, tmp_path):
     process.wait()
     shutil.rmtree(output / "checkpoint-60", ignore_errors=True)  # were it faster than the signal
 
+    assert "holds an interrupted run" in train(*arguments).stderr  # and starts nothing over it
     result = train(*arguments, "--resume_from_checkpoint", "last")
     assert result.returncode == 0, result.stderr
     weights, expected = (load_file(f / "model.safetensors") for f in (output, trained))
@@ -136,14 +142,16 @@ def test_confusion_matrix_counts_true_by_predicted():
 
 @pytest.fixture(scope="module")
 def odd_datasets(tmp_path_factory):
-    """Two datasets that cannot be used: one with labels beyond 9, one with other columns."""
+    """Datasets that cannot be used: labels beyond 9, other columns, classes that are no digits."""
     folder = tmp_path_factory.mktemp("odd")
     images = [PILImage.new("L", (28, 28))] * 2
     features = Features({"image": Image(), "label": Value("int64")})
     letters = Dataset.from_dict({"image": images, "label": [3, 11]}, features=features)
     names = Features({"picture": Image(), "digit": ClassLabel(names=list("0123456789"))})
     columns = Dataset.from_dict({"picture": images, "digit": [3, 1]}, features=names)
-    for name, dataset in (("letters", letters), ("columns", columns)):
+    named = Features({"image": Image(), "label": ClassLabel(names=["shirt", "boot"])})
+    clothes = Dataset.from_dict({"image": images, "label": [0, 1]}, features=named)
+    for name, dataset in (("letters", letters), ("columns", columns), ("clothes", clothes)):
         for split in ("train", "test"):
             dataset.to_parquet(folder / name / f"{split}.parquet")
     return folder
@@ -153,8 +161,9 @@ def odd_datasets(tmp_path_factory):
     ("arguments", "sentence"),
     [
         ("--dataset_name {odd}/columns", "no column 'image', only picture, digit"),
-        ("--dataset_name {odd}/columns --image_column_name digit", "not images"),
+        ("--dataset_name {odd}/letters --image_column_name label", "not images"),
         ("--dataset_name {odd}/letters", "from 0 to 9; the column 'label' also holds 11"),
+        ("--dataset_name {odd}/clothes", "from 0 to 9; the column 'label' also holds boot, shirt"),
         ("--dataset_name {odd}/nowhere", "no dataset .* in reach.* --dataset_name path/to/mnist"),
         ("", "'ylecun/mnist'.* Without network, give the folder of a local copy"),
         ("--dataset_name {odd}/letters --output_dir {odd}", "holds something else"),
@@ -163,6 +172,8 @@ def odd_datasets(tmp_path_factory):
         ("--eval_strategy epoch", "--train_val_split 0.1"),
         ("--train_val_split 1.5", "is a fraction"),
         ("--do_eval", "--model_name_or_path model"),
+        ("--dropout 2", "--dropout"),
+        ("--dataset_name {sample} --max_train_samples 3 --train_val_split 0.1", "one part empty"),
         ("--do_eval --dataset_name {sample} --model_name_or_path {odd}", "cannot be loaded"),
     ],
 )

@@ -1,0 +1,175 @@
+"""The flags of train.py, their defaults, which are the recipe, and what cannot go together."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import torch
+from transformers import TrainingArguments
+from transformers.trainer_utils import get_last_checkpoint
+
+from data import InputError
+
+LAST = ("last", "True", "true")  # --resume_from_checkpoint last
+
+
+@dataclass
+class ModelArguments:
+    model_name_or_path: str | None = field(
+        default=None,
+        metadata={"help": "Start from this saved model, a folder or a Hub id, not from scratch."},
+    )
+    dropout: float = field(
+        default=0.3, metadata={"help": "Dropout in the dense layers of a new model."}
+    )
+    ema_decay: float = field(
+        default=0.99,
+        metadata={"help": "Share of the weights' moving average that each step keeps; 0: none."},
+    )
+
+
+@dataclass
+class DataTrainingArguments:
+    dataset_name: str = field(
+        default="ylecun/mnist",
+        metadata={"help": "A dataset on the Hub or in a local folder, with train and test splits."},
+    )
+    dataset_config_name: str | None = field(
+        default=None, metadata={"help": "Its configuration, if it has several."}
+    )
+    image_column_name: str = field(default="image", metadata={"help": "The column of images."})
+    label_column_name: str = field(default="label", metadata={"help": "The column of digits, 0-9."})
+    train_val_split: float = field(
+        default=0.0,
+        metadata={
+            "help": "Fraction of the training set to hold out for validation, drawn by --seed. "
+            "0 trains on all of it and evaluates on the test set, once."
+        },
+    )
+    max_train_samples: int | None = field(
+        default=None, metadata={"help": "Train on the first so many images only."}
+    )
+    max_eval_samples: int | None = field(
+        default=None, metadata={"help": "Evaluate on the first so many images only."}
+    )
+    augment: bool = field(
+        default=True, metadata={"help": "Turn, slant, stretch, move, bend and thicken digits."}
+    )
+
+
+@dataclass
+class MnistTrainingArguments(TrainingArguments):
+    """`TrainingArguments` whose defaults are the recipe."""
+
+    output_dir: str = field(
+        default="mnist-cnn", metadata={"help": "Where the model, metrics and plots are written."}
+    )
+    num_train_epochs: float = field(default=30, metadata={"help": "Passes over the training set."})
+    per_device_train_batch_size: int = field(default=128, metadata={"help": "Images in a step."})
+    per_device_eval_batch_size: int = field(default=500, metadata={"help": "Same, evaluating."})
+    learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's, at its highest."})
+    weight_decay: float = field(default=0.05, metadata={"help": "AdamW's."})
+    lr_scheduler_type: str = field(default="cosine", metadata={"help": "Fall after the warm-up."})
+    warmup_steps: float = field(
+        default=0.1, metadata={"help": "Steps of linear warm-up; below 1, a share of all steps."}
+    )
+    logging_steps: float = field(
+        default=0.01,
+        metadata={"help": "Steps between two log lines; below 1, a share of all steps."},
+    )
+    save_strategy: str = field(
+        default="epoch", metadata={"help": "When to save a checkpoint to resume from."}
+    )
+    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep."})
+    hub_strategy: str = field(
+        default="end", metadata={"help": "When to push; 'end' pushes the finished model alone."}
+    )
+    report_to: str | None = field(
+        default="none", metadata={"help": "Trackers to log to: tensorboard, wandb, ..."}
+    )
+    # Batches come finished from memory: there are no columns to drop and nothing to pin.
+    remove_unused_columns: bool = False
+    dataloader_pin_memory: bool = False
+
+    def __post_init__(self):
+        if not (self.do_train or self.do_eval):
+            self.do_train = self.do_eval = True
+        # Without this, --bf16 is refused on a machine that has only a CPU.
+        self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
+        super().__post_init__()
+
+
+def check_arguments(
+    model_args: ModelArguments,
+    data_args: DataTrainingArguments,
+    training_args: MnistTrainingArguments,
+) -> None:
+    """Find what cannot work before anything is loaded.
+
+    Raises:
+        InputError: with what to do instead.
+    """
+    if not 0 <= model_args.dropout < 1 or not 0 <= model_args.ema_decay < 1:
+        raise InputError("--dropout and --ema_decay are at least 0 and below 1.")
+    limits = (data_args.max_train_samples, data_args.max_eval_samples)
+    if any(limit is not None and limit < 1 for limit in limits):
+        raise InputError("--max_train_samples and --max_eval_samples are at least 1.")
+    if not 0 <= data_args.train_val_split < 1:
+        raise InputError("--train_val_split is a fraction: at least 0 and below 1.")
+    if data_args.train_val_split == 0 and training_args.eval_strategy != "no":
+        raise InputError(
+            "--eval_strategy would look at the test set during training. Hold out part of the "
+            "training set for that: --train_val_split 0.1."
+        )
+    if not training_args.do_train and model_args.model_name_or_path is None:
+        raise InputError("--do_eval alone needs a model: --model_name_or_path model.")
+    if training_args.push_to_hub and not training_args.do_train:
+        raise InputError(
+            "--push_to_hub pushes what a run has trained. To push a folder that is there already: "
+            "hf upload user/mnist-cnn path/to/folder"
+        )
+    if training_args.push_to_hub and training_args.hub_strategy != "end":
+        raise InputError(
+            "The model is pushed once, when it is finished, so that every commit on the Hub loads: "
+            "leave out --hub_strategy."
+        )
+    check_output_dir(Path(training_args.output_dir), training_args, model_args.model_name_or_path)
+
+
+def check_output_dir(
+    output: Path, training_args: MnistTrainingArguments, model_name_or_path: str | None
+) -> None:
+    """See to it that nothing is overwritten but the results of a finished run of the same kind.
+
+    Raises:
+        InputError: with what to do instead.
+    """
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output_dir {output} is a file. Name a folder.")
+    resume = training_args.resume_from_checkpoint
+    checkpoint = get_last_checkpoint(output) if output.is_dir() else None
+    if resume in LAST and checkpoint is None:
+        raise InputError(f"--output_dir {output} holds no checkpoint to resume from.")
+    if resume not in (None, *LAST) and not Path(resume, "trainer_state.json").is_file():
+        raise InputError(f"--resume_from_checkpoint {resume} is no folder of a checkpoint.")
+    if resume or not output.is_dir() or not any(output.iterdir()):
+        return
+    ours = (output / "train_results.json").exists() or (output / "eval_results.json").exists()
+    if not training_args.do_train:
+        own = model_name_or_path is not None and Path(model_name_or_path) == output
+        if (output / "train_results.json").exists() and not own:
+            raise InputError(
+                f"--output_dir {output} holds the results of a training run. Name another folder "
+                f"for those of {model_name_or_path}."
+            )
+        return
+    if ours and (output / "model.safetensors").exists():
+        return
+    if checkpoint is not None:
+        raise InputError(
+            f"--output_dir {output} holds an interrupted run. Go on with it by adding "
+            f"--resume_from_checkpoint last, or name another folder."
+        )
+    raise InputError(
+        f"--output_dir {output} holds something else. Name an empty or a new folder, so that "
+        f"nothing there is overwritten."
+    )

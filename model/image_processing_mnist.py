@@ -1,0 +1,269 @@
+"""Any picture of one digit, put into the frame in which MNIST shows its digits.
+
+    from image_processing_mnist import MnistImageProcessor
+
+    pixel_values = MnistImageProcessor()("photo.jpg", return_tensors="pt")["pixel_values"]
+
+MNIST was made by scaling each digit to fit 20x20 pixels, aspect kept, and placing its centre of
+mass at the centre of 28x28 (LeCun, Cortes & Burges, "The MNIST database of handwritten digits";
+LeCun et al. 1998, section III.A), white ink on black. A network trained on MNIST expects just that.
+Visitors draw where and how they like, on any paper; so the picture is read in four steps:
+
+    to_rgb -> find_ink -> isolate_digit -> frame_digit
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import ClassVar
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from scipy import ndimage
+from transformers import BatchFeature
+from transformers.image_processing_utils import BaseImageProcessor
+from transformers.image_utils import load_image
+
+ImageLike = Image.Image | np.ndarray | torch.Tensor | str | Path
+
+WORKING_SIZE = 448  # pixels: larger pictures are reduced first
+MIN_CONTRAST = 0.1  # 0-1: fainter than this is paper, not ink
+NOISE_SIGMAS = 4.0  # how far above the paper's noise ink must stand
+EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST digits span 20 pixels
+SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
+MIN_STROKE = 1.8  # pixels, after scaling: thinner strokes are thickened to this
+
+
+class MnistImageProcessor(BaseImageProcessor):
+    """Finds the digit in a picture and frames it as MNIST does.
+
+    Args:
+        image_size: Height and width of the result, in pixels.
+        digit_size: Length of the digit's longer side in the result, in pixels.
+    """
+
+    model_input_names: ClassVar[list[str]] = ["pixel_values"]
+
+    def __init__(self, image_size: int = 28, digit_size: int = 20, **kwargs):
+        super().__init__(**kwargs)
+        self.image_size = image_size
+        self.digit_size = digit_size
+
+    def preprocess(
+        self,
+        images: ImageLike | Sequence[ImageLike],
+        return_tensors: str | None = None,
+        **kwargs,
+    ) -> BatchFeature:
+        """Frame one picture or a list of them.
+
+        Args:
+            images: PIL images of any mode; arrays or tensors (H, W), (1, H, W), (H, W, C) or
+                (C, H, W) with C = 1, 2, 3 or 4 (grey, grey and alpha, RGB, RGB and alpha), and
+                batches (B, C, H, W) or (B, H, W, C); values 0-1, 0-255, or 0 to more than that, as
+                in 16 bits; paths or URLs of image files.
+            return_tensors: "pt" for a torch tensor, "np" for an array, None for a list of arrays.
+            kwargs: Accepted, as every image processor does, and unused.
+
+        Returns:
+            `pixel_values`: (B, 1, 28, 28) float32, 0 (paper) to 1 (ink). Where no ink is found the
+            picture is blank and every pixel is 0.
+
+        Raises:
+            ValueError: what was given is no picture, or one in colours that Pillow cannot turn into
+                RGB; the message says so.
+            OSError: a file is damaged or not an image.
+        """
+        if isinstance(images, (Image.Image, str, Path)):
+            images = [images]
+        elif isinstance(images, (np.ndarray, torch.Tensor)):
+            images = images if images.ndim == 4 else [images]
+        pixel_values = [self.frame(to_rgb(image))[None] for image in images]
+        return BatchFeature({"pixel_values": pixel_values}, tensor_type=return_tensors)
+
+    def frame(self, rgb: np.ndarray) -> np.ndarray:
+        """One picture (H, W, 3) float32 0-1 -> (28, 28) float32, 0 (paper) to 1 (ink)."""
+        ink = find_ink(rgb)
+        if is_framed(ink, self.image_size, self.digit_size):
+            return ink.clip(0, 1).astype(np.float32)
+        digit = isolate_digit(ink)
+        if digit is None:
+            return np.zeros((self.image_size, self.image_size), np.float32)
+        return frame_digit(digit, self.image_size, self.digit_size)
+
+
+def to_rgb(image: ImageLike) -> np.ndarray:
+    """A picture of any kind -> (H, W, 3) float32 0-1, at most 448 pixels a side, no alpha."""
+    if isinstance(image, (str, Path)):
+        image = Image.open(image) if Path(image).is_file() else load_image(str(image))
+    if not isinstance(image, Image.Image):
+        image = _array_to_pil(image)
+    with suppress(Exception):  # where the note of how to turn it is damaged, it stays as it is
+        image = ImageOps.exif_transpose(image)
+    if image.mode.startswith(("I", "F")):  # 16- and 32-bit grey, which convert() would clip
+        levels = np.nan_to_num(np.asarray(image, np.float32))
+        image = Image.fromarray(np.uint8(levels.clip(0) / max(levels.max(), 1) * 255))
+    has_alpha = image.has_transparency_data
+    image = image.convert("RGBA" if has_alpha else "RGB")
+    image = image.reduce(max(1, -(-max(image.size) // WORKING_SIZE)))
+    pixels = np.asarray(image, np.float32) / 255
+    return _flatten_alpha(pixels) if has_alpha else pixels
+
+
+def find_ink(rgb: np.ndarray) -> np.ndarray:
+    """How much each pixel differs from its paper in the ink's direction of colour.
+
+    (H, W, 3) float32 0-1 -> (H, W) float32; 0 is paper. Dark on light, light on dark and coloured
+    are all alike here, since only the difference counts. Noise is set to 0.
+    """
+    difference = rgb - _paper(rgb)
+    # The ink is whichever side of the paper's colour holds the stronger differences.
+    strength = np.linalg.norm(difference, axis=2, keepdims=True)
+    direction = (difference * strength).sum((0, 1))
+    direction /= max(np.linalg.norm(direction), 1e-6)
+    # Full contrast, black to white, is sqrt(3) long.
+    ink = difference @ direction / np.sqrt(3)
+    noise = 1.4826 * np.median(np.abs(ink))  # MAD -> standard deviation
+    if noise > 0.01:
+        ink = ndimage.gaussian_filter(ink, 1.0)
+        noise = 1.4826 * np.median(np.abs(ink))
+    ink[ink < max(MIN_CONTRAST, NOISE_SIGMAS * noise)] = 0
+    return ink
+
+
+def is_framed(ink: np.ndarray, image_size: int, digit_size: int) -> bool:
+    """Whether ink (H, W) is in MNIST's frame already, give or take a pixel, as MNIST's own are."""
+    if ink.shape != (image_size, image_size) or ink.max() < 0.9:
+        return False
+    rows, columns = ndimage.find_objects((ink > EDGE_LEVEL).astype(np.uint8))[0]
+    size = max(rows.stop - rows.start, columns.stop - columns.start)
+    off_centre = np.abs(np.subtract(ndimage.center_of_mass(ink), image_size / 2)).max()
+    return abs(size - digit_size) <= 1 and off_centre <= 1
+
+
+def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
+    """The digit alone, cropped: (H, W) ink -> (h, w) float32 0-1, or None where there is no ink.
+
+    Specks and frame lines go; a second stroke, as in 4 or 5, stays. Full ink becomes 1.
+    """
+    if not ink.any():
+        return None
+    full = np.percentile(ink[ink > ink.max() / 2], 80)
+    ink = np.minimum(ink / full, 1)
+    strokes, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
+    areas = np.bincount(strokes.ravel())[1:]
+    kept = areas > SPECK_SHARE * areas.max()
+    for number, (rows, columns) in enumerate(ndimage.find_objects(strokes)):
+        spans = rows.stop - rows.start == len(ink) and columns.stop - columns.start == ink.shape[1]
+        if spans and kept.sum() > 1:
+            kept[number] = False
+    # One pixel around the strokes holds their soft edges.
+    mask = np.concatenate([[False], kept])[strokes]
+    digit = ink * ndimage.binary_dilation(mask, np.ones((3, 3)))
+    rows, columns = ndimage.find_objects(mask.astype(np.uint8))[0]
+    return digit[rows, columns]
+
+
+def frame_digit(digit: np.ndarray, image_size: int, digit_size: int) -> np.ndarray:
+    """Scale a cropped digit (h, w) 0-1 and centre its mass -> (image_size, image_size) 0-1."""
+    scale = 1.0
+    if abs(max(digit.shape) - digit_size) > 1:  # resampling what fits would only blur it
+        digit = _thicken(digit, MIN_STROKE * max(digit.shape) / digit_size)
+        scale = digit_size / max(digit.shape)
+    # The frame in pixels of the digit: how large it is, and where in it the centre of mass belongs.
+    side = image_size / scale
+    centre = (image_size / 2 + 0.5) / scale
+    margin = int(np.ceil(side))
+    corner = []
+    for mass, length in zip(ndimage.center_of_mass(digit), digit.shape, strict=True):
+        # All of the digit stays within the frame, even where that takes it off its centre.
+        start = np.clip(mass + 0.5, length - side + centre, centre) - centre + margin
+        corner.append(start if scale != 1 else round(start))
+    top, left = corner
+    framed = Image.fromarray(np.pad(digit, margin)).resize(
+        (image_size, image_size),
+        Image.Resampling.HAMMING,
+        box=(left, top, left + side, top + side),
+    )
+    framed = np.asarray(framed).clip(0, 1)
+    return framed / framed.max()
+
+
+def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
+    """An array of one picture, as `MnistImageProcessor.preprocess` takes it -> 8-bit PIL image."""
+    if not isinstance(array, (np.ndarray, torch.Tensor)):
+        raise ValueError(
+            f"A picture must be a PIL image, an array, a tensor, a path or a URL, "
+            f"not {type(array).__name__}."
+        )
+    array = np.asarray(array)
+    if array.ndim == 3 and array.shape[-1] > 4:
+        array = np.moveaxis(array, 0, -1)
+    if array.ndim == 3 and array.shape[-1] == 1:
+        array = array[..., 0]
+    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[-1] <= 4)):
+        raise ValueError(
+            f"A picture must have the shape (H, W), (H, W, C) or (C, H, W) with 1 to 4 channels, "
+            f"not {array.shape}. Give several pictures as a list or as (B, C, H, W)."
+        )
+    array = np.nan_to_num(array.astype(np.float32))
+    brightest = array.max()  # a little above 1 where floats were interpolated
+    full = 1 if brightest < 2 else max(255, brightest)
+    return Image.fromarray(np.uint8((array / full).clip(0, 1) * 255 + 0.5))
+
+
+def _flatten_alpha(rgba: np.ndarray) -> np.ndarray:
+    """Lay a transparent picture on paper: (H, W, 4) 0-1 -> (H, W, 3) 0-1.
+
+    If all that is opaque has one colour, it is ink on a transparent canvas: the paper becomes black
+    or white, whichever is farther from it. Otherwise paper is part of the picture, and what is
+    transparent takes the paper's colour.
+    """
+    rgb, alpha = rgba[..., :3], rgba[..., 3:]
+    opaque = rgb[alpha[..., 0] > 0.5]
+    if len(opaque) == 0:
+        return np.ones_like(rgb)
+    paper = np.median(opaque, axis=0)
+    if np.abs(opaque - paper).max(1).mean() < MIN_CONTRAST / 2:
+        paper = np.full(3, 1.0 if paper.mean() < 0.5 else 0.0)
+    return (rgb * alpha + paper * (1 - alpha)).astype(np.float32)
+
+
+def _paper(rgb: np.ndarray) -> np.ndarray:
+    """The paper's colour at each pixel, (H, W, 3) -> (H, W, 3): flat, or smoothly shaded.
+
+    A robust fit of a quadratic surface: pixels that differ much from the present fit are ink and
+    are left out of the next.
+    """
+    height, width, _ = rgb.shape
+    step = max(1, max(height, width) // 64)
+    samples = rgb[::step, ::step]
+    y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
+    design = terms[::step, ::step].reshape(-1, 6)
+    colours = samples.reshape(-1, 3)
+    surface = np.median(colours, axis=0)
+    if np.median(np.abs(colours - surface).max(1)) == 0:
+        return surface  # one flat colour, as on every drawn canvas
+    fit = np.broadcast_to(surface, colours.shape)
+    for degree_terms in (1, 3, 3, 6, 6):
+        distance = np.abs(colours - fit).max(1)
+        inliers = distance <= 0.02 + 2.5 * np.median(distance)
+        weights, *_ = np.linalg.lstsq(design[inliers, :degree_terms], colours[inliers], rcond=None)
+        fit = design[:, :degree_terms] @ weights
+    return terms @ weights
+
+
+def _thicken(digit: np.ndarray, width: float) -> np.ndarray:
+    """Widen strokes thinner than `width` pixels to about that, so that scaling keeps them."""
+    inside = np.pad(digit > EDGE_LEVEL, 1)
+    # In a bar that is w pixels wide the mean distance to the paper is w/4 + 1/2.
+    stroke = 4 * ndimage.distance_transform_edt(inside)[inside].mean() - 2
+    missing = 2 * round((width - stroke) / 2)
+    if missing <= 0:
+        return digit
+    return ndimage.grey_dilation(np.pad(digit, missing // 2), size=missing + 1)
+
+
+MnistImageProcessor.register_for_auto_class()
