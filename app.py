@@ -238,7 +238,7 @@ p { margin: 0; }
 .bars b.best { font-weight: 700; }
 figure { margin: 0; max-width: 140px; }
 img { image-rendering: pixelated; border-radius: 4px; background: black; }
-figcaption { font-size: 12px; color: var(--body-text-color-subdued); }
+figcaption { font-size: 12px; opacity: .75; }
 """
 ANSWER_JS = """
 function show() {
@@ -251,7 +251,8 @@ function show() {
     const percent = 100 * probabilities[i];
     bar.classList.toggle("best", String(i) === digit);
     bar.querySelector("i").style.backgroundSize = percent + "% 100%";
-    bar.querySelector("u").dataset.percent = percent.toFixed(percent < 10 ? 1 : 0) + " %";
+    const text = percent > 99 ? ">99" : percent.toFixed(percent < 10 ? 1 : 0);
+    bar.querySelector("u").dataset.percent = text + " %";
   });
   element.querySelector("img").src = seen;
 }

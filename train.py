@@ -128,16 +128,17 @@ def main() -> None:
             data_collator=lambda batch: batch,
             compute_metrics=compute_metrics,
         )
-    except LocalTokenNotFoundError as error:
-        raise InputError("There is no token for the Hub: run `hf auth login` first.") from error
-    except (HTTPError, OfflineModeIsEnabled, HFValidationError) as error:
-        raise InputError(f"The Hub refused, so nothing was trained. Its answer: {error}") from error
+    except (HTTPError, OfflineModeIsEnabled, HFValidationError, LocalTokenNotFoundError) as error:
+        raise InputError(
+            f"The Hub refused, so nothing was trained. `hf auth login` with a token that may write "
+            f"to --hub_model_id may help. Its answer: {error}"
+        ) from error
 
     train_metrics, eval_metrics = {}, {}
     if training_args.do_train:
         resume = training_args.resume_from_checkpoint
         train_metrics = trainer.train(resume_from_checkpoint=resume in LAST or resume).metrics
-        trainer.save_model()
+        trainer.save_model(_internal_call=True)  # or it would push at once, without card and plots
         trainer.log_metrics("train", train_metrics)
         trainer.save_metrics("train", train_metrics, combined=False)
         trainer.save_state()

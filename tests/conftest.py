@@ -10,6 +10,12 @@ import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import mkdtemp
+
+# Nothing here may need, or wait for, a network, or find what a person has downloaded before.
+os.environ["HF_HUB_OFFLINE"] = "1"
+os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
+os.environ["HF_HOME"] = mkdtemp()
 
 import numpy as np
 import pytest
@@ -23,8 +29,6 @@ SHORT_RUN = (
     *("--eval_strategy", "steps", "--eval_steps", 20, "--logging_steps", 10),
     *("--save_strategy", "steps", "--save_steps", 30, "--save_total_limit", 2),
 )
-# Nothing here may need, or wait for, a network.
-OFFLINE = {"HF_HUB_OFFLINE": "1", "GRADIO_ANALYTICS_ENABLED": "False"}
 
 
 @pytest.fixture(scope="session")
@@ -37,13 +41,11 @@ def digits() -> tuple[list, np.ndarray]:
 @pytest.fixture(scope="session")
 def train(tmp_path_factory) -> Callable[..., subprocess.CompletedProcess]:
     """Runs `python train.py` with these arguments as a user would, in a process of its own."""
-    home = tmp_path_factory.mktemp("hf_home")
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, ROOT / "train.py", "--use_cpu", *map(str, arguments)],
-            env=os.environ | OFFLINE | {"HF_HOME": str(home)},
-            cwd=home,
+            cwd=tmp_path_factory.mktemp("empty"),
             capture_output=True,
             text=True,
             timeout=300,
@@ -76,7 +78,7 @@ def serve_app(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    environment = os.environ | OFFLINE | {"GRADIO_SERVER_PORT": str(port)} | environment
+    environment = os.environ | {"GRADIO_SERVER_PORT": str(port)} | environment
     with log.open("w") as output:
         process = subprocess.Popen(
             [python, "app.py"], cwd=folder, env=environment, stdout=output, stderr=output

@@ -193,13 +193,6 @@ def test_model_card(root, output, client, digit, tmp_path):
         assert client(sys.executable, script).stdout.strip()
 
 
-def test_push_again_updates_the_same_repository(root, push):
-    for seed in ("3", "7"):
-        push("--seed", seed, model_id="user/twice", token="hf_user")
-    assert len(commits(root, "models/user/twice")) == 3  # the empty one, and one for each push
-    assert "| seed | 7 |" in (root / "models/user/twice/main/README.md").read_text()
-
-
 def test_continue_from_the_hub(client, output, tmp_path):
     start = ("--model_name_or_path", "user/mnist-cnn", "--disable_tqdm", "True")
     run = (sys.executable, ROOT / "train.py", "--use_cpu", *start)
@@ -213,14 +206,13 @@ def test_continue_from_the_hub(client, output, tmp_path):
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        ({"token": None}, "There is no token: run `hf auth login`"),
+        ({"token": None}, "nothing was trained. `hf auth login`"),
         ({"token": "hf_wrong"}, "401"),
         ({"token": "hf_other"}, "403"),
         ({"token": "hf_read"}, "403"),
-        ({"token": "hf_user", "endpoint": "http://127.0.0.1:9"}, "ylecun/mnist.*--dataset_name"),
         ({"token": "hf_user", "model_id": "a/b/c"}, "a/b/c"),
     ],
-    ids=["no token", "bad token", "foreign name", "read-only token", "Hub down", "bad name"],
+    ids=["no token", "bad token", "foreign name", "read-only token", "bad name"],
 )
 def test_a_push_that_cannot_work_is_found_before_training(push, tmp_path, options, sentence):
     done = push(output=tmp_path / "output", check=False, **options)
@@ -238,13 +230,13 @@ def test_hub_down_before_training_with_local_data(push, tmp_path):
     assert "Traceback" not in done.stderr
 
 
-def test_model_named_like_a_dataset_leaves_the_dataset_alone(root, push):
-    before = commits(root, "datasets/ylecun/mnist")
+def test_second_push_updates_and_a_dataset_of_the_same_name_is_left_alone(root, push):
     add_repo(root, "dataset", "user/digits", SAMPLE)
-    push(model_id="user/digits", token="hf_user")
-    assert (root / "models/user/digits/main/model.safetensors").exists()
+    for seed in ("3", "7"):
+        push("--seed", seed, model_id="user/digits", token="hf_user")
+    assert len(commits(root, "models/user/digits")) == 3  # the empty one, and one for each push
+    assert "| seed | 7 |" in (root / "models/user/digits/main/README.md").read_text()
     assert len(commits(root, "datasets/user/digits")) == 2
-    assert commits(root, "datasets/ylecun/mnist") == before
 
 
 @pytest.mark.parametrize("fault", [{"commit": [503]}, {"lfs_put": [403]}, {"commit": [0]}])
@@ -260,8 +252,7 @@ def test_interrupted_push_keeps_the_model_and_the_printed_command_pushes_it(
     done = push("--seed", seed, check=False, **options)
     assert done.returncode == 1 and "Traceback" not in done.stderr
     assert not (root / repo / "main/model.safetensors").exists()  # no half-pushed state
-    command = done.stderr.strip().splitlines()[-1]
-    assert command.startswith("hf upload user/interrupted")
+    command = re.search(r"^hf upload user/interrupted.*$", done.stderr, re.MULTILINE)[0]
     client("bash", "-c", command, token="hf_user")
     for name in ("model.safetensors", "README.md", "modeling_mnist.py"):
         assert (root / repo / "main" / name).read_bytes() == (folder / name).read_bytes()
