@@ -265,6 +265,8 @@ def test_space_deploys_with_the_documented_command(hub, root, client, digit, tmp
     command = re.search(r"^hf upload user/.*--repo-type space.*$", readme, re.MULTILINE)[0]
     client("bash", "-c", command, token="hf_user", cwd=ROOT)
     repo = command.split()[2]
+    attributes = (root / "spaces" / repo / "main" / ".gitattributes").read_text()
+    assert "*.safetensors filter=lfs" in attributes  # the Hub's own, which it begins a Space with
     download = f"hf download {repo} --repo-type space --local-dir {tmp_path}/space"
     client("bash", "-c", download)
     space = tmp_path / "space"
