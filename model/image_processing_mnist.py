@@ -124,10 +124,10 @@ def find_ink(rgb: np.ndarray) -> np.ndarray:
     direction /= max(np.linalg.norm(direction), 1e-6)
     # Full contrast, black to white, is sqrt(3) long.
     ink = difference @ direction / np.sqrt(3)
-    noise = 1.4826 * np.median(np.abs(ink))  # MAD -> standard deviation
+    noise = _spread(np.abs(ink))
     if noise > 0.01:
         ink = ndimage.gaussian_filter(ink, 1.0)
-        noise = 1.4826 * np.median(np.abs(ink))
+        noise = _spread(np.abs(ink))
     ink[ink < max(MIN_CONTRAST, NOISE_SIGMAS * noise)] = 0
     return ink
 
@@ -244,15 +244,27 @@ def _paper(rgb: np.ndarray) -> np.ndarray:
     design = terms[::step, ::step].reshape(-1, 6)
     colours = samples.reshape(-1, 3)
     surface = np.median(colours, axis=0)
-    if np.median(np.abs(colours - surface).max(1)) == 0:
+    edge = np.median(
+        np.concatenate([*samples[[0, -1]], *samples[:, [0, -1]].swapaxes(0, 1)]), axis=0
+    )
+    if (np.abs(colours - edge).max(1) < MIN_CONTRAST).mean() > 1 / 3:
+        # Closely cropped, a thick digit covers more than half of the picture, but not of its edge.
+        # A frame around a picture has all of the edge, but less than a third of the picture.
+        surface = edge
+    if _spread(np.abs(colours - surface).max(1)) == 0:
         return surface  # one flat colour, as on every drawn canvas
     fit = np.broadcast_to(surface, colours.shape)
     for degree_terms in (1, 3, 3, 6, 6):
         distance = np.abs(colours - fit).max(1)
-        inliers = distance <= 0.02 + 2.5 * np.median(distance)
+        inliers = distance <= 0.02 + 1.7 * _spread(distance)
         weights, *_ = np.linalg.lstsq(design[inliers, :degree_terms], colours[inliers], rcond=None)
         fit = design[:, :degree_terms] @ weights
     return terms @ weights
+
+
+def _spread(deviations: np.ndarray) -> float:
+    """The standard deviation of noise, from absolute deviations of which a third are noise."""
+    return float(np.quantile(deviations, 1 / 3) / 0.43)  # a third of a normal lies within 0.43
 
 
 def _thicken(digit: np.ndarray, width: float) -> np.ndarray:

@@ -106,6 +106,15 @@ def test_framed_as_mnist_is(draw, pen):
     assert abs(y - 14) <= 0.6 and abs(x - 14) <= 0.6
 
 
+@pytest.mark.parametrize("polarity", [lambda picture: picture, ImageOps.invert])
+def test_thick_digit_cropped_to_its_edges_is_not_read_inside_out(polarity):
+    thick = Image.new("L", (280, 280), 255)
+    ImageDraw.Draw(thick).line([(170, 60), (110, 220)], fill=0, width=72)
+    cropped = thick.crop(ImageOps.invert(thick).getbbox())
+    assert np.mean(np.asarray(cropped) == 0) > 0.5
+    assert similarity(frame(polarity(cropped)), frame(thick)) > 0.95
+
+
 def test_specks_go_but_the_second_stroke_of_a_five_stays():
     five = Image.new("L", (280, 280), 255)
     pen = ImageDraw.Draw(five)
