@@ -25,6 +25,8 @@ class MnistConfig(PreTrainedConfig):
         convs_per_stage: Convolutions in each stage, the first of which is followed by max-pooling.
         hidden_size: Width of the dense layer between the flattened features and the classifier.
         dropout: Probability that dropout zeroes a feature before each of the two dense layers, 0-1.
+        score_threshold: Top score, 0-1, below which a picture does not look like a digit. The model
+            itself has no use for it; whoever shows its answers has.
         kwargs: Everything a `PreTrainedConfig` takes. There are ten labels, "0" to "9", unless
             `id2label` or `num_labels` says otherwise.
     """
@@ -39,6 +41,7 @@ class MnistConfig(PreTrainedConfig):
         convs_per_stage: int = 2,
         hidden_size: int = 128,
         dropout: float = 0.3,
+        score_threshold: float = 0.5,
         **kwargs,
     ):
         self.image_size = image_size
@@ -47,6 +50,7 @@ class MnistConfig(PreTrainedConfig):
         self.convs_per_stage = convs_per_stage
         self.hidden_size = hidden_size
         self.dropout = dropout
+        self.score_threshold = score_threshold
         if "num_labels" not in kwargs and kwargs.get("id2label") is None:
             kwargs["id2label"] = {digit: str(digit) for digit in range(10)}
             kwargs["label2id"] = {str(digit): digit for digit in range(10)}
