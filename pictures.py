@@ -1,0 +1,159 @@
+"""Pictures as people would send them: drawings on a canvas, photographs, and what is no digit.
+
+Every function draws from a random generator, so that a seed gives the same picture again. Ink is
+a PIL picture of mode L, 0 (paper) to 255 (ink).
+"""
+
+from colorsys import hsv_to_rgb
+from io import BytesIO
+from pathlib import Path
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+from scipy import ndimage
+from scipy.interpolate import CubicSpline
+from scipy.spatial import KDTree
+from skimage.morphology import skeletonize
+
+CANVAS = 280  # pixels a side, as the app's
+LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
+LIKE_DIGITS = "IlOoSsZzBbgq"
+FONTS = Path("/usr/share/fonts/truetype/liberation")  # Debian's fonts-liberation
+NOISES = ("uniform", "gaussian", "salt and pepper")
+
+
+def pen_drawing(
+    digit: np.ndarray, rng: np.random.Generator, pens: tuple[float, float] = (6, 20)
+) -> Image.Image:
+    """A digit's middle line drawn with a round pen, anywhere on a canvas of 280x280.
+
+    Takes (28, 28) uint8 and the range of the pen's width in pixels; gives ink. The digit is 60-220
+    pixels tall, and five pens or more, as with a thick brush nobody draws small.
+    """
+    points = _middle_line(digit)
+    pen = rng.uniform(*pens)
+    height = rng.uniform(max(60, 5 * pen), 220)
+    size = np.ptp(points, axis=0)
+    scale = min((height - pen) / max(size[1], 1), (CANVAS - 2 * pen) / size.max())
+    corner = rng.uniform(pen / 2, CANVAS - pen / 2 - scale * size)
+    return _stroke((points - points.min(0)) * scale + corner, pen)
+
+
+def scribble(rng: np.random.Generator) -> Image.Image:
+    """Two to four smooth curves, many with loops, on a canvas of 280x280, as ink."""
+    pen = rng.uniform(6, 20)
+    strokes = []
+    for _ in range(rng.integers(2, 5)):
+        knots = rng.uniform(pen, CANVAS - pen, (rng.integers(3, 8), 2))
+        strokes.append(
+            CubicSpline(np.arange(len(knots)), knots)(np.linspace(0, len(knots) - 1, 600))
+        )
+    return _stroke(np.concatenate(strokes), pen)
+
+
+def noise(kind: str, side: int, rng: np.random.Generator) -> Image.Image:
+    """A grey picture (side, side) of one of `NOISES`."""
+    if kind == "uniform":
+        levels = rng.uniform(0, 1, (side, side))
+    elif kind == "gaussian":
+        levels = rng.normal(0.5, 0.2, (side, side))
+    else:
+        amount = rng.uniform(0.02, 0.5)
+        levels = np.where(rng.random((side, side)) < amount, rng.integers(0, 2, (side, side)), 0.5)
+    return Image.fromarray(np.uint8(levels.clip(0, 1) * 255))
+
+
+def fonts() -> list[str | None]:
+    """Debian's fonts-liberation, as files; without them [None], which means Pillow's own font."""
+    return sorted(map(str, FONTS.glob("*.ttf"))) or [None]
+
+
+def letter(text: str, font: str | None, side: int, rng: np.random.Generator) -> Image.Image:
+    """A printed letter as ink, centred in 28x28 or anywhere on a larger canvas."""
+    size = rng.uniform(20, 26) if side == 28 else rng.uniform(0.3, 0.8) * side
+    face = ImageFont.load_default(size) if font is None else ImageFont.truetype(font, size)
+    left, top, right, bottom = face.getbbox(text)
+    room = np.array([side - (right - left), side - (bottom - top)])
+    x, y = room / 2 if side == 28 else rng.uniform(0, np.maximum(room, 0))
+    ink = Image.new("L", (side, side))
+    ImageDraw.Draw(ink).text((x - left, y - top), text, fill=255, font=face)
+    return ink
+
+
+def photograph(ink: Image.Image, rng: np.random.Generator, ruled: bool = False) -> Image.Image:
+    """Ink on tinted paper, in uneven light with a shadow's edge, as a camera would see it.
+
+    Args:
+        ink: A square picture.
+        rng: Draws everything: 200-640 pixels on the longer side, up to 8 degrees of tilt, the
+            colours of paper and ink, light, blur, noise and JPEG quality 40-90.
+        ruled: Whether faint lines run across the paper.
+
+    Returns:
+        An RGB picture that was saved as JPEG.
+    """
+    longer = rng.integers(200, 641)
+    height, width = rng.permutation([longer, round(longer * rng.uniform(0.75, 1))])
+    side = int(rng.uniform(0.6, 1) * min(height, width))
+    tilt = rng.uniform(-8, 8)
+    ink = ink.resize((side, side), Image.Resampling.BICUBIC)
+    ink = ink.rotate(tilt, Image.Resampling.BICUBIC, expand=True)
+    ink = ink.resize((side, side), Image.Resampling.BICUBIC)
+    sheet = Image.new("L", (width, height))
+    sheet.paste(
+        ink, (int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1)))
+    )
+
+    paper = np.array(hsv_to_rgb(rng.uniform(), rng.uniform(0, 0.25), rng.uniform(0.75, 1)))
+    pen = np.array(hsv_to_rgb(rng.uniform(), rng.uniform(), rng.uniform(0.05, 0.6)))
+    luminance = np.array([0.299, 0.587, 0.114])  # ITU-R BT.601
+    pen *= min(1, 0.6 * (paper @ luminance) / (pen @ luminance))
+    y, x = np.mgrid[:height, :width]
+    if ruled:
+        across = y * np.cos(np.deg2rad(tilt)) + x * np.sin(np.deg2rad(tilt))
+        spacing = rng.uniform(0.12, 0.35) * side
+        to_line = np.abs((across + rng.uniform(0, spacing)) % spacing - spacing / 2)
+        line = (rng.uniform(0.5, 1.5) + 0.5 - to_line).clip(0, 1)[..., None]
+        paper = paper * (1 - line * rng.uniform(0.1, 0.35) * np.array([1, 0.8, 0.4]))
+    covered = np.asarray(sheet)[..., None] / 255
+    rgb = (paper * (1 - covered) + pen * covered) * _light(x / width, y / height, rng)[..., None]
+    blur = rng.uniform(0.3, 1.5) * longer / 400
+    rgb = ndimage.gaussian_filter(rgb, (blur, blur, 0))
+    rgb += rng.normal(0, rng.uniform(0.01, 0.04), rgb.shape)
+    file = BytesIO()
+    Image.fromarray(np.uint8(rgb.clip(0, 1) * 255)).save(
+        file, "JPEG", quality=int(rng.integers(40, 91))
+    )
+    return Image.open(file)
+
+
+def _light(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Brightness at places (H, W) of 0-1: a gradient, times a shadow with a soft straight edge."""
+
+    def slope() -> np.ndarray:
+        angle = rng.uniform(0, 2 * np.pi)
+        return (x - 0.5) * np.cos(angle) + (y - 0.5) * np.sin(angle)
+
+    gradient = 1 - rng.uniform(0, 0.4) * (slope() + 0.5)
+    edge = (slope() - rng.uniform(-0.4, 0.4)) / rng.uniform(0.01, 0.08)
+    return gradient * (1 - rng.uniform(0, 0.4) / (1 + np.exp(-edge.clip(-50, 50))))
+
+
+def _middle_line(digit: np.ndarray) -> np.ndarray:
+    """Points (N, 2), x and y, close together along the strokes of a digit (28, 28) uint8."""
+    enlarged = Image.fromarray(digit).resize((224, 224), Image.Resampling.BICUBIC)
+    smooth = ndimage.gaussian_filter(np.asarray(enlarged, np.float32), 4)
+    points = np.argwhere(skeletonize(smooth > 0.4 * smooth.max()))[:, ::-1].astype(float)
+    # A skeleton runs in steps of a pixel; the mean of what is near makes it a curve.
+    near = KDTree(points).query_ball_point(points, 7)
+    return np.array([points[indices].mean(0) for indices in near])
+
+
+def _stroke(points: np.ndarray, pen: float) -> Image.Image:
+    """A round pen's ink at points (N, 2) on a canvas of 280x280, with smooth edges."""
+    finer = 4
+    ink = Image.new("L", (CANVAS * finer, CANVAS * finer))
+    draw = ImageDraw.Draw(ink)
+    for x, y in points * finer:
+        draw.circle((x, y), pen / 2 * finer, fill=255)
+    return ink.reduce(finer)
