@@ -218,15 +218,16 @@ def measure(
 
 
 def contact_sheet(row: Row, pixel_values: torch.Tensor, answers: np.ndarray) -> Image.Image:
-    """Up to 60 errors, the surest first: each picture, what the processor made of it, true >
-    predicted digit and score. Where there is no digit every answer is an error.
+    """Up to 60 errors, the surest first: each picture beside what the processor made of it.
+
+    The titles are the picture's number, true > predicted digit, and score. Where there is no digit
+    every answer is an error, but to a blank one.
     """
     predicted, scores = answers.argmax(1), answers.max(1)
-    wrong = (
-        np.ones(len(answers), bool)
-        if row.labels is None
-        else predicted != row.labels[: len(answers)]
-    )
+    if row.labels is None:
+        wrong = pixel_values.flatten(1).any(1).numpy()
+    else:
+        wrong = predicted != row.labels[: len(answers)]
     errors = sorted(np.flatnonzero(wrong), key=lambda index: -scores[index])[:60]
     side, width, height = 84, 180, 104
     sheet = Image.new("RGB", (6 * width, -(-max(len(errors), 1) // 6) * height), "white")

@@ -142,8 +142,9 @@ def _light(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray
 def _middle_line(digit: np.ndarray) -> np.ndarray:
     """Points (N, 2), x and y, close together along the strokes of a digit (28, 28) uint8."""
     enlarged = Image.fromarray(digit).resize((224, 224), Image.Resampling.BICUBIC)
-    smooth = ndimage.gaussian_filter(np.asarray(enlarged, np.float32), 4)
-    points = np.argwhere(skeletonize(smooth > 0.4 * smooth.max()))[:, ::-1].astype(float)
+    smooth = ndimage.gaussian_filter(np.asarray(enlarged, np.float32), 3)
+    # Of thick digits only the darkest part, since at half of full ink their holes are closed.
+    points = np.argwhere(skeletonize(smooth > 0.6 * smooth.max()))[:, ::-1].astype(float)
     # A skeleton runs in steps of a pixel; the mean of what is near makes it a curve.
     near = KDTree(points).query_ball_point(points, 7)
     return np.array([points[indices].mean(0) for indices in near])

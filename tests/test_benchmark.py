@@ -1,0 +1,140 @@
+"""The benchmark's pictures are what they are called, and its table holds."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from scipy import ndimage
+from skimage.morphology import skeletonize
+
+from benchmark import digit_rows, frame, measure
+from conftest import ROOT, SAMPLE
+from corruptions import CORRUPTIONS
+from image_processing_mnist import MnistImageProcessor
+from pictures import pen_drawing, photograph
+
+
+@pytest.fixture(scope="module")
+def ten(digits) -> np.ndarray:
+    """One sample of each digit, (10, 28, 28) uint8."""
+    images, labels = digits
+    return np.stack([np.asarray(images[np.flatnonzero(labels == n)[0]]) for n in range(10)])
+
+
+def correlation(first: np.ndarray, second: np.ndarray) -> float:
+    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+
+
+@pytest.mark.parametrize("name", CORRUPTIONS)
+def test_a_corruption_changes_the_digit_and_nothing_else(name, ten):
+    for digit in ten:
+        before = digit.copy()
+        corrupted = CORRUPTIONS[name](digit, np.random.default_rng(7))
+        assert corrupted.shape == (28, 28) and corrupted.dtype == np.uint8
+        assert (digit == before).all()
+        assert (corrupted != digit).any()
+        again = CORRUPTIONS[name](digit, np.random.default_rng(7))
+        assert (corrupted == again).all()
+
+
+# What moves the digit, or leaves little of it, is measured below.
+IN_PLACE = sorted(
+    CORRUPTIONS.keys()
+    - {"motion_blur", "shear", "scale", "rotate", "translate", "stripe", "canny_edges"}
+)
+
+
+@pytest.mark.parametrize("name", IN_PLACE)
+def test_a_corrupted_digit_is_still_the_digit(name, ten):
+    rng = np.random.default_rng(0)
+    corrupted = np.stack([CORRUPTIONS[name](digit, rng) for digit in ten])
+    likeness = np.array([[correlation(a, b) for b in ten] for a in corrupted])
+    assert (likeness.argmax(1) == range(10)).mean() >= 0.9
+    assert likeness.diagonal().min() > 0.4
+
+
+def test_corruptions_that_move_the_digit_move_it_as_far_as_they_say(ten):
+    rng = np.random.default_rng(0)
+    rows, columns = np.mgrid[:28, :28] - 13.5
+    blob = np.uint8(255 * np.exp(-((columns + 4) ** 2 / 9 + rows**2 / 4) / 2))
+
+    def moments(x):
+        mass = x / x.sum()
+        centre = np.array([(mass * rows).sum(), (mass * columns).sum()])
+        return centre, np.sqrt((mass * (columns - centre[1]) ** 2).sum())
+
+    centre, width = moments(blob)
+    moved, _ = moments(CORRUPTIONS["translate"](blob, rng))
+    assert np.abs(moved - centre) == pytest.approx([3, 3], abs=0.1)
+    _, shrunk = moments(CORRUPTIONS["scale"](blob, rng))
+    assert shrunk / width == pytest.approx(0.7, abs=0.02)
+    turned, _ = moments(CORRUPTIONS["rotate"](blob, rng))
+    assert np.abs(turned) == pytest.approx([4 * np.sin(0.4), 4 * np.cos(0.4)], abs=0.1)
+    trail, longer = moments(CORRUPTIONS["motion_blur"](blob, rng))
+    assert trail[1] > centre[1] + 1 and longer > width
+    slanted, _ = moments(CORRUPTIONS["shear"](np.roll(blob, 6, 0), rng))
+    assert abs(slanted[1] - centre[1]) == pytest.approx(6 * np.tan(0.4), abs=0.3)
+    for digit in ten:
+        striped = CORRUPTIONS["stripe"](digit, rng)
+        assert (striped[:, 7:21] == digit[:, 7:21]).all()
+        assert (striped[:, :7] == 255 - digit[:, :7]).all()
+        edges = CORRUPTIONS["canny_edges"](digit, rng)
+        assert set(np.unique(edges)) == {0, 255}
+        # Outlines lie where brightness changes, as it does less within a stroke.
+        slope = ndimage.gaussian_gradient_magnitude(digit / 255, 1)
+        assert slope[edges > 0].mean() > 1.2 * slope[digit > 127].mean()
+
+
+def test_drawings_and_photographs_are_as_large_and_as_dark_as_they_say(ten):
+    for seed, digit in enumerate(ten):
+        drawing = pen_drawing(digit, np.random.default_rng(seed), (8, 8))
+        top, bottom = drawing.getbbox()[1::2]
+        assert drawing.size == (280, 280) and 58 <= bottom - top <= 222
+        # A disc of the pen's width fits into the stroke, and hardly a larger one anywhere but where
+        # strokes meet.
+        depth = ndimage.distance_transform_edt(np.asarray(drawing) > 127)
+        assert 3.5 <= np.median(depth[skeletonize(depth > 0)]) <= 5
+        photo = photograph(drawing, np.random.default_rng(seed))
+        assert photo.mode == "RGB" and 200 <= max(photo.size) <= 640
+        grey = np.asarray(photo.convert("L"))
+        assert np.quantile(grey, 0.002) < 0.8 * np.median(grey)
+
+
+def test_figures_of_a_row():
+    answers = np.zeros((4, 10))
+    answers[range(4), [1, 2, 3, 3]] = [1, 0.9, 0.5, 0.25]
+    figures = measure(answers, np.array([1, 2, 0, 3]), None, [0.5, 0.9])
+    assert figures["accuracy"] == 0.75
+    assert (figures["score >= 0.5"], figures["score >= 0.9"]) == (0.75, 0.5)
+    # Of the 2 x 4 pairs of a digit and another picture, the digit is surer in 6, and ties in 1.
+    figures = measure(answers, None, np.array([0.95, 0.9]), [0.9])
+    assert figures["AUROC"] == pytest.approx((3 + 2.5) / 8)
+    assert "accuracy" not in figures
+
+
+def test_the_number_of_processes_does_not_change_the_pictures(ten):
+    row = next(row for row in digit_rows(ten, np.arange(10)) if "ruled" in row.name)
+    alone, together = (frame(row, 4, MnistImageProcessor(), num_proc) for num_proc in (1, 2))
+    assert (alone == together).all() and alone.any()
+
+
+def test_the_table(tmp_path):
+    command = [sys.executable, ROOT / "benchmark.py", "--model_name_or_path", ROOT / "model"]
+    command += ["--dataset_name", SAMPLE, "--max_samples", "20", "--json", "table.json"]
+    command += ["--train_val_split", "0.1", "--save_errors", "errors"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    assert result.returncode == 0, result.stderr
+    lines = [line.split(" | ") for line in result.stdout.splitlines() if line.startswith("| ")]
+    table = json.loads((tmp_path / "table.json").read_text())
+    assert [line[0] for line in lines[1:]] == ["| " + row["pictures"] for row in table]
+    assert len({len(line) for line in lines}) == 1
+    by_name = {row["pictures"]: row for row in table}
+    assert all(row["count"] == 20 for row in table)
+    assert by_name["MNIST"]["accuracy"] >= 0.95
+    assert by_name["drawing, pen 6-20"]["accuracy"] >= 0.9
+    corrupted = [by_name[f"MNIST-C {name}"]["accuracy"] for name in CORRUPTIONS]
+    assert by_name["MNIST-C, mean of the fifteen"]["accuracy"] == pytest.approx(np.mean(corrupted))
+    assert 0.5 < by_name["scribbles"]["AUROC"] <= 1
+    assert (tmp_path / "errors" / "MNIST_C_stripe.png").is_file()
