@@ -12,6 +12,7 @@ Visitors draw where and how they like, on any paper; so the picture is read in f
     to_rgb -> find_ink -> isolate_digit -> frame_digit
 """
 
+import functools
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -29,9 +30,12 @@ ImageLike = Image.Image | np.ndarray | torch.Tensor | str | Path
 
 WORKING_SIZE = 448  # pixels: larger pictures are reduced first
 MIN_CONTRAST = 0.1  # 0-1: fainter than this is paper, not ink
+EVEN_CONTRAST = 0.06  # 0-1: paper that varies by less is even
+PAPER_WINDOW = 0.3  # of the picture's side: strokes are thinner
 NOISE_SIGMAS = 4.0  # how far above the paper's noise ink must stand
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST digits span 20 pixels
 SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
+EDGE_SPECK_SHARE = 0.25  # the same, at the picture's edge, where the digit keeps clear of it
 MIN_STROKE = 1.8  # pixels, after scaling: thinner strokes are thickened to this
 
 
@@ -117,17 +121,19 @@ def find_ink(rgb: np.ndarray) -> np.ndarray:
     (H, W, 3) float32 0-1 -> (H, W) float32; 0 is paper. Dark on light, light on dark and coloured
     are all alike here, since only the difference counts. Noise is set to 0.
     """
-    difference = rgb - _paper(rgb)
-    # The ink is whichever side of the paper's colour holds the stronger differences.
-    strength = np.linalg.norm(difference, axis=2, keepdims=True)
-    direction = (difference * strength).sum((0, 1))
-    direction /= max(np.linalg.norm(direction), 1e-6)
-    # Full contrast, black to white, is sqrt(3) long.
-    ink = difference @ direction / np.sqrt(3)
-    noise = _spread(np.abs(ink))
+    if (bands := _bands(rgb)) is not None:
+        ink = _length(rgb - bands) / np.sqrt(3)
+    else:
+        difference = _difference_to_paper(rgb)
+        # The ink is whichever side of the paper's colour holds the stronger differences.
+        direction = np.einsum("hwc,hw->c", difference, _length(difference))
+        direction /= max(np.linalg.norm(direction), 1e-6)
+        # Full contrast, black to white, is sqrt(3) long.
+        ink = difference @ direction / np.sqrt(3)
+    noise = _noise(ink)
     if noise > 0.01:
         ink = ndimage.gaussian_filter(ink, 1.0)
-        noise = _spread(np.abs(ink))
+        noise = _noise(ink)
     ink[ink < max(MIN_CONTRAST, NOISE_SIGMAS * noise)] = 0
     return ink
 
@@ -153,11 +159,20 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     ink = np.minimum(ink / full, 1)
     strokes, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
     areas = np.bincount(strokes.ravel())[1:]
+    boxes = ndimage.find_objects(strokes)
+    touching = np.array(
+        [
+            (rows.start == 0) + (columns.start == 0)
+            + (rows.stop == ink.shape[0]) + (columns.stop == ink.shape[1])
+            for rows, columns in boxes
+        ]
+    )  # fmt: skip
     kept = areas > SPECK_SHARE * areas.max()
-    for number, (rows, columns) in enumerate(ndimage.find_objects(strokes)):
-        spans = rows.stop - rows.start == len(ink) and columns.stop - columns.start == ink.shape[1]
-        if spans and kept.sum() > 1:
-            kept[number] = False
+    if kept.sum() > 1:
+        kept &= touching < 4  # a frame
+    largest = np.argmax(areas * kept)
+    if touching[largest] == 0:  # what comes in from outside of the picture is not of this digit
+        kept &= (touching == 0) | (areas > EDGE_SPECK_SHARE * areas[largest])
     # One pixel around the strokes holds their soft edges.
     mask = np.concatenate([[False], kept])[strokes]
     digit = ink * ndimage.binary_dilation(mask, np.ones((3, 3)))
@@ -230,41 +245,108 @@ def _flatten_alpha(rgba: np.ndarray) -> np.ndarray:
     return (rgb * alpha + paper * (1 - alpha)).astype(np.float32)
 
 
-def _paper(rgb: np.ndarray) -> np.ndarray:
-    """The paper's colour at each pixel, (H, W, 3) -> (H, W, 3): flat, or smoothly shaded.
+def _distance(colours: np.ndarray, colour: np.ndarray) -> np.ndarray:
+    """Largest difference in any channel, (N, 3) and (3,) -> (N,)."""
+    return functools.reduce(np.maximum, np.abs(colours - colour).T)
 
-    A robust fit of a quadratic surface: pixels that differ much from the present fit are ink and
-    are left out of the next.
+
+def _length(difference: np.ndarray) -> np.ndarray:
+    """Euclidean length of each colour difference, (H, W, 3) -> (H, W)."""
+    return np.sqrt(np.einsum("hwc,hwc->hw", difference, difference))
+
+
+def _bands(rgb: np.ndarray) -> np.ndarray | None:
+    """The paper, (H, W, 3), of a digit written across bands of dark and light, or None.
+
+    Such bands run from edge to edge: two opposite edges are alike, pixel for pixel, and have two
+    colours; the picture between them has the same, but for something that covers less than half.
+    """
+    for picture, axes in ((rgb, (0, 1, 2)), (rgb.swapaxes(0, 1), (1, 0, 2))):
+        first, last = np.median(picture[:2], axis=0), np.median(picture[-2:], axis=0)
+        contrast = _distance(first, first[0])
+        other = contrast > 0.5
+        covered = _length(picture - first) > 0.5
+        if (
+            np.mean(_distance(first, last) < MIN_CONTRAST) > 0.8
+            and 0.35 < other.mean() < 0.65
+            and np.mean((contrast < MIN_CONTRAST) | (contrast > 0.7)) > 0.9
+            and 0.03 < covered.mean()
+            and covered[:, other].mean() < 0.45
+            and covered[:, [0, -1]].mean() < 0.3
+        ):
+            return np.broadcast_to((first + last) / 2, picture.shape).transpose(axes)
+    return None
+
+
+def _difference_to_paper(rgb: np.ndarray) -> np.ndarray:
+    """(H, W, 3) -> (H, W, 3): from one flat colour, or from paper with shading or shadows."""
+    edges = np.concatenate([*rgb[[0, -1]], *rgb[:, [0, -1]].swapaxes(0, 1)])
+    small = min(rgb.shape[:2]) < 64
+    _, index, counts = np.unique(
+        np.rint(edges * 255) @ (65536, 256, 1), return_index=True, return_counts=True
+    )
+    # On a drawing or a scan all paper is of exactly one colour, most of which a closely cropped
+    # digit may cover at the edge; on a photo, none is, unless it is overexposed.
+    if counts.max() > len(edges) * (1 / 3 if small else 2 / 3):
+        paper = edges[index[counts.argmax()]]
+        flat = True
+    else:
+        paper = np.median(edges, axis=0)
+        flat = not small and np.mean(_distance(edges, paper) < EVEN_CONTRAST) > 0.9
+    if (_distance(edges, paper) < EVEN_CONTRAST).all() and (
+        np.mean(_distance(rgb.reshape(-1, 3), paper) < MIN_CONTRAST) < 1 / 3
+    ):
+        paper = np.median(rgb, axis=(0, 1))  # the edge is a frame around the paper
+        flat = False
+    if flat:
+        return rgb - paper
+    return rgb - _smooth_paper(rgb, paper) if small else _without_shadows(rgb)
+
+
+def _smooth_paper(rgb: np.ndarray, start: np.ndarray) -> np.ndarray:
+    """Smoothly shaded paper in a small picture, (H, W, 3) -> (H, W, 3).
+
+    A robust fit of a quadratic surface: pixels that differ much from the present fit, at first the
+    colour `start` (3,), are ink and are left out of the next.
     """
     height, width, _ = rgb.shape
-    step = max(1, max(height, width) // 64)
-    samples = rgb[::step, ::step]
     y, x = np.mgrid[-1 : 1 : height * 1j, -1 : 1 : width * 1j].astype(np.float32)
-    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1)
-    design = terms[::step, ::step].reshape(-1, 6)
-    colours = samples.reshape(-1, 3)
-    surface = np.median(colours, axis=0)
-    edge = np.median(
-        np.concatenate([*samples[[0, -1]], *samples[:, [0, -1]].swapaxes(0, 1)]), axis=0
-    )
-    if (np.abs(colours - edge).max(1) < MIN_CONTRAST).mean() > 1 / 3:
-        # Closely cropped, a thick digit covers more than half of the picture, but not of its edge.
-        # A frame around a picture has all of the edge, but less than a third of the picture.
-        surface = edge
-    if _spread(np.abs(colours - surface).max(1)) == 0:
-        return surface  # one flat colour, as on every drawn canvas
-    fit = np.broadcast_to(surface, colours.shape)
+    terms = np.stack([np.ones_like(x), x, y, x * x, x * y, y * y], axis=-1).reshape(-1, 6)
+    colours = rgb.reshape(-1, 3)
+    paper = np.broadcast_to(start, colours.shape)
     for degree_terms in (1, 3, 3, 6, 6):
-        distance = np.abs(colours - fit).max(1)
-        inliers = distance <= 0.02 + 1.7 * _spread(distance)
-        weights, *_ = np.linalg.lstsq(design[inliers, :degree_terms], colours[inliers], rcond=None)
-        fit = design[:, :degree_terms] @ weights
-    return terms @ weights
+        distance = _distance(colours, paper)
+        inliers = distance <= 0.02 + 1.7 * np.quantile(distance, 1 / 3) / 0.43
+        weights, *_ = np.linalg.lstsq(terms[inliers, :degree_terms], colours[inliers], rcond=None)
+        paper = terms[:, :degree_terms] @ weights
+    return paper.reshape(rgb.shape)
 
 
-def _spread(deviations: np.ndarray) -> float:
-    """The standard deviation of noise, from absolute deviations of which a third are noise."""
-    return float(np.quantile(deviations, 1 / 3) / 0.43)  # a third of a normal lies within 0.43
+def _without_shadows(rgb: np.ndarray) -> np.ndarray:
+    """The difference to paper with shading and shadows, (H, W, 3) -> (H, W, 3).
+
+    Morphological closing fills strokes that are darker than the paper on both of their sides, and
+    leaves edges of shadows where they are (the black top-hat transform: Gonzalez & Woods, Digital
+    Image Processing, section 9.6); opening does the same for light strokes.
+    """
+    height, width, _ = rgb.shape
+    window = max(7, int(min(height, width) * PAPER_WINDOW)) | 1
+    smooth = ndimage.gaussian_filter(rgb, (height / 200, width / 200, 0))
+    # Continued beyond its edges, shading does not end there like a stroke.
+    smooth = np.pad(smooth, [(window, window)] * 2 + [(0, 0)], "reflect", reflect_type="odd")
+    # Strokes are thin: they differ more from their surroundings than these from their mean.
+    detail = smooth - ndimage.uniform_filter(smooth, (window, window, 1))
+    fill = ndimage.grey_closing if (detail**3).sum() < 0 else ndimage.grey_opening
+    difference = (smooth - fill(smooth, (window, window, 1)))[window:-window, window:-window]
+    return difference - np.median(difference, axis=(0, 1))
+
+
+def _noise(ink: np.ndarray) -> float:
+    """The standard deviation of noise in the paper, (H, W) -> 0-1."""
+    edges = np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])
+    # A third of a normal distribution lies within 0.43. Ink covers less than two thirds of the
+    # picture, or, if that is closely cropped, of its edge.
+    return float(min(np.quantile(np.abs(x), 1 / 3) for x in (ink, edges)) / 0.43)
 
 
 def _thicken(digit: np.ndarray, width: float) -> np.ndarray:
