@@ -21,6 +21,10 @@ class ModelArguments:
     dropout: float = field(
         default=0.3, metadata={"help": "Dropout in the dense layers of a new model."}
     )
+    score_threshold: float = field(
+        default=0.6,
+        metadata={"help": "Top score below which a new model's users say: this is no digit."},
+    )
     ema_decay: float = field(
         default=0.99,
         metadata={"help": "Share of the weights' moving average that each step keeps; 0: none."},
@@ -51,6 +55,10 @@ class DataTrainingArguments:
     max_eval_samples: int | None = field(
         default=None, metadata={"help": "Evaluate on the first so many images only."}
     )
+    synthetic: bool = field(
+        default=True,
+        metadata={"help": "Add drawn digits, damaged digits and what is no digit to training."},
+    )
     augment: bool = field(
         default=True, metadata={"help": "Turn, slant, stretch, move, bend and thicken digits."}
     )
@@ -63,7 +71,7 @@ class MnistTrainingArguments(TrainingArguments):
     output_dir: str = field(
         default="mnist-cnn", metadata={"help": "Where the model, metrics and plots are written."}
     )
-    num_train_epochs: float = field(default=30, metadata={"help": "Passes over the training set."})
+    num_train_epochs: float = field(default=40, metadata={"help": "Passes over the training set."})
     per_device_train_batch_size: int = field(default=128, metadata={"help": "Images in a step."})
     per_device_eval_batch_size: int = field(default=500, metadata={"help": "Same, evaluating."})
     learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's, at its highest."})
@@ -108,6 +116,8 @@ def check_arguments(
     Raises:
         InputError: with what to do instead.
     """
+    if not 0 <= model_args.score_threshold <= 1:
+        raise InputError("--score_threshold is at least 0 and at most 1.")
     if not 0 <= model_args.dropout < 1 or not 0 <= model_args.ema_decay < 1:
         raise InputError("--dropout and --ema_decay are at least 0 and below 1.")
     limits = (data_args.max_train_samples, data_args.max_eval_samples)

@@ -27,7 +27,7 @@ class MnistDataset(torch.utils.data.Dataset):
 
     Attributes:
         images: (N, 28, 28) uint8, 0 (paper) to 255 (ink).
-        labels: (N,) int64, 0-9.
+        labels: (N,) int64, 0-9, or -1 for what is no digit, of which each digit is a tenth.
         augmentation: Called with each batch of `pixel_values` and a generator, or None.
         seed: Of the augmentation.
     """
@@ -50,10 +50,15 @@ class MnistDataset(torch.utils.data.Dataset):
                 hash((self.seed, *indices))
             )
             pixel_values = self.augmentation(pixel_values, generator)
-        return {
-            "pixel_values": pixel_values,
-            "labels": F.one_hot(self.labels[indices], NUM_LABELS).float(),
-        }
+        labels = self.labels[indices]
+        one_hot = F.one_hot(labels.clamp(min=0), NUM_LABELS).float()
+        one_hot[labels < 0] = 1 / NUM_LABELS
+        return {"pixel_values": pixel_values, "labels": one_hot}
+
+    def append(self, images: np.ndarray, labels: np.ndarray) -> None:
+        """Add more images (M, 28, 28) uint8 with labels (M,)."""
+        self.images = torch.cat([self.images, torch.from_numpy(images)])
+        self.labels = torch.cat([self.labels, torch.from_numpy(labels)])
 
     def select(self, indices: torch.Tensor) -> "MnistDataset":
         """The digits at these indices (M,), without augmentation."""

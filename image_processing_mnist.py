@@ -270,7 +270,7 @@ def _bands(rgb: np.ndarray) -> np.ndarray | None:
             np.mean(_distance(first, last) < MIN_CONTRAST) > 0.8
             and 0.35 < other.mean() < 0.65
             and np.mean((contrast < MIN_CONTRAST) | (contrast > 0.7)) > 0.9
-            and 0.03 < covered.mean()
+            and covered.mean() > 0.03
             and covered[:, other].mean() < 0.45
             and covered[:, [0, -1]].mean() < 0.3
         ):

@@ -1,17 +1,18 @@
-"""Digits, and what is none, drawn from models of how people move a pen.
+"""Pictures that MNIST lacks: digits written elsewhere, digits in a bad state, and what is none.
 
-MNIST's writers are Americans of one decade. Elsewhere a 1 has a flag and a foot, a 7 is crossed, a 4
-is open; and nobody among them wrote an A or a scribble. This file draws such pictures, as many as
-wanted, for training to mix in. All of them go through the image processor, as a visitor's do.
+MNIST's writers are Americans of one decade. Elsewhere a 1 has a flag and a foot, a 7 is crossed, a
+4 is open; and nobody among them wrote an A or a scribble. This file draws such pictures for
+training to mix in. All of them go through the image processor, as a visitor's do.
 """
 
 import string
 from functools import cache
-from multiprocessing import get_context
+from itertools import pairwise
 from pathlib import Path
 
 import matplotlib
 import numpy as np
+from joblib import Parallel, delayed
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
@@ -143,6 +144,8 @@ OTHERS = """
     0,50 0,50! 90,50! | 60,15 92,50! 60,85
     50,0 10,20 5,60 40,100 90,70 80,15 50,0! | 35,35 35,40! | 65,35 65,40! | 30,65 50,78 70,65
 """
+# How many pictures of each kind there are for each one of MNIST's.
+SHARES = {"handwritten": 0.25, "damaged": 0.35, "non_digits": 0.15}
 NOT_A_DIGIT = -1
 CANVAS = 84  # pixels
 PRINTED_SHARE = 0.04  # of the digits: people show printed ones, too
@@ -277,7 +280,8 @@ def handwritten_other(rng: np.random.Generator) -> np.ndarray:
     for place in range(2):
         models, shares = digit_models(int(rng.integers(10)))
         digit = write(models[rng.choice(len(models), p=shares)], rng)
-        strokes += [stroke + (0.9 * place, rng.normal(0, 0.05)) for stroke in digit]
+        offset = np.array([0.9 * place, rng.normal(0, 0.05)])
+        strokes += [stroke + offset for stroke in digit]
     return draw(strokes, pen_width(rng))
 
 
@@ -301,16 +305,18 @@ def thing(rng: np.random.Generator) -> np.ndarray:
         half = ndimage.zoom(rng.uniform(0.02, 0.5, rng.integers(3, 9)), 10, order=1)
         y = np.linspace(0, size, len(half))
         half *= size
-        outline = [*zip(size / 2 + half, y), *zip((size / 2 - half)[::-1], y[::-1])]
+        x = np.concatenate([size / 2 + half, (size / 2 - half)[::-1]])
+        y = np.concatenate([y, y[::-1]])
     else:
         angle = np.linspace(0, 2 * np.pi, 90)
-        radius = 0.3 + sum(rng.normal(0, 0.12 / k) * np.cos(k * angle + rng.uniform(0, 7))
-                           for k in range(1, 7))  # fmt: skip
+        radius = np.full(90, 0.3)
+        for k in range(1, 7):
+            radius += rng.normal(0, 0.12 / k) * np.cos(k * angle + rng.uniform(0, 7))
         stretch = rng.uniform(0.5, 1.5, 2)
-        outline = [*zip(size * (0.5 + radius * np.cos(angle) * stretch[0]),
-                        size * (0.5 + radius * np.sin(angle) * stretch[1]))]  # fmt: skip
+        x = size * (0.5 + radius * np.cos(angle) * stretch[0])
+        y = size * (0.5 + radius * np.sin(angle) * stretch[1])
     image = Image.new("L", (size, size))
-    ImageDraw.Draw(image).polygon([(float(x), float(y)) for x, y in outline], 255)
+    ImageDraw.Draw(image).polygon(np.stack([x, y], axis=1).ravel().tolist(), 255)
     texture = Image.fromarray(rng.uniform(0, 1, (grain, grain)).astype(np.float32))
     texture = np.asarray(texture.resize((size, size), Image.Resampling.BICUBIC))
     if rng.random() < 0.3:
@@ -341,34 +347,149 @@ def noise(rng: np.random.Generator) -> np.ndarray:
 NON_DIGITS = {letters: 0.38, handwritten_other: 0.14, scribble: 0.14, thing: 0.22, noise: 0.12}
 
 
+def lines(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Other strokes across it, whole or broken, brighter or darker than the paper."""
+    size = 4 * len(digit)
+    image = Image.new("L", (size, size))
+    for _ in range(rng.integers(1, 3)):
+        count = rng.integers(2, 9)
+        x = np.sort(rng.uniform(-0.1, 1.1, count)) if rng.random() < 0.7 else rng.random(count)
+        y = rng.uniform(-0.1, 1.1) + rng.normal(0, rng.choice([0.05, 0.1, 0.3]), count)
+        corners = np.full(count, rng.random() < 0.5)
+        points = curve(np.stack([x, y, corners], axis=1)) * size
+        if rng.random() < 0.5:
+            points = points[:, ::-1]
+        keep = int(rng.integers(1, 4)) if rng.random() < 0.3 else 0  # of a broken line
+        width = int(rng.integers(4, 11))
+        length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))]
+        if length[-1] == 0:
+            continue
+        fine = np.linspace(0, length[-1], max(2, int(length[-1] / 3)))
+        fine = np.stack([np.interp(fine, length, c) for c in points.T], axis=1)
+        for n, (a, b) in enumerate(pairwise(fine)):
+            if not keep or n // (2 * keep) % 2:
+                ImageDraw.Draw(image).line([*a, *b], int(rng.integers(150, 256)), width)
+    mark = np.asarray(image.reduce(4), np.float32) / 255
+    return np.maximum(digit, mark) if rng.random() < 0.8 else digit * (1 - mark)
+
+
+def grain(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Noise: everywhere, in the ink alone, or as specks."""
+    normal = rng.normal(0, 1, digit.shape)
+    kind = rng.integers(3)
+    if kind == 0:
+        return digit + normal * rng.uniform(0.02, 0.25)
+    if kind == 1:
+        return digit + digit * normal * rng.uniform(0.2, 0.8)
+    specks = rng.random(digit.shape) < rng.uniform(0.01, 0.2)
+    return np.where(specks, rng.choice([0.0, 1.0], digit.shape), digit)
+
+
+def blots(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Spots of ink or of nothing, larger than noise."""
+    field = ndimage.gaussian_filter(rng.normal(0, 1, digit.shape), rng.uniform(0.7, 2.5))
+    spots = field > np.quantile(field, rng.uniform(0.75, 0.97))
+    return np.where(spots, rng.choice([0, rng.uniform(0.2, 1)]), digit)
+
+
+def blur(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Out of focus, more in one direction than in the other, or of few pixels."""
+    if rng.random() < 0.6:
+        return ndimage.gaussian_filter(digit, rng.uniform(0, 1.6, 2))
+    small = Image.fromarray(digit.astype(np.float32)).resize([int(rng.integers(8, 18))] * 2)
+    return np.asarray(small.resize(digit.shape[::-1], Image.Resampling.BICUBIC))
+
+
+def hollow(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Its outline alone, as on a poster."""
+    large = ndimage.zoom(digit, 3, order=1) > rng.uniform(0.2, 0.6)
+    inner = ndimage.binary_erosion(large, iterations=int(rng.integers(2, 5)))
+    return np.asarray(Image.fromarray(np.float32(large & ~inner)).reduce(3))
+
+
+def squash(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Wider or narrower."""
+    rows, columns = ndimage.find_objects((digit > 0.25).astype(np.uint8))[0]
+    crop = Image.fromarray(digit[rows, columns].astype(np.float32))
+    crop = crop.resize((max(3, int(crop.width * np.exp(rng.normal(0, 0.35)))), crop.height))
+    return np.pad(np.asarray(crop), rng.integers(0, 4, (2, 2)))
+
+
+def paper(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Faint on shaded paper."""
+    y, x = np.mgrid[-1 : 1 : digit.shape[0] * 1j, -1 : 1 : digit.shape[1] * 1j]
+    a, b, c = rng.uniform(-0.15, 0.15, 3)
+    light = rng.uniform(0.2, 0.4) + a * x + b * y + c * x * y
+    return light + digit * rng.uniform(0.25, 0.6)
+
+
+DAMAGES = {
+    lines: 0.32,
+    grain: 0.28,
+    blots: 0.14,
+    blur: 0.18,
+    hollow: 0.13,
+    squash: 0.16,
+    paper: 0.1,
+}
+
+
+def damaged(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """A digit of MNIST (28, 28) float 0-1 in a bad state: one damage, or a few."""
+    picked = [damage for damage, share in DAMAGES.items() if rng.random() < share]
+    for damage in picked or [lines]:
+        digit = damage(digit, rng)
+    digit = digit.clip(0, 1)
+    return 1 - digit if rng.random() < 0.5 else digit
+
+
 def frame(picture: np.ndarray) -> np.ndarray:
     """A picture (H, W) 0-1, as the image processor frames it -> (28, 28) uint8."""
-    rgb = np.repeat(picture[..., None], 3, axis=2).astype(np.float32)
-    return np.uint8(MnistImageProcessor().frame(rgb) * 255 + 0.5)
+    rgb = np.repeat(np.float32(picture)[..., None], 3, axis=2)
+    return np.uint8(MnistImageProcessor().frame(np.rint(rgb * 255) / 255) * 255 + 0.5)
 
 
-def _make(task: tuple[int, int]) -> np.ndarray:
-    label, seed = task
-    rng = np.random.default_rng((seed, label + 1))
+def make_picture(kind: str, digit: int, image: np.ndarray, seed: tuple[int, ...]) -> np.ndarray:
+    """One framed picture, (28, 28) uint8.
+
+    Args:
+        kind: A key of `SHARES`.
+        digit: 0-9, which to draw; non-digits ignore it.
+        image: (28, 28) uint8, which to damage; the other kinds ignore it.
+        seed: The same gives the same picture.
+    """
+    rng = np.random.default_rng(seed)
     for _ in range(20):
-        if label == NOT_A_DIGIT:
+        if kind == "non_digits":
             kinds = list(NON_DIGITS)
             picture = kinds[rng.choice(len(kinds), p=list(NON_DIGITS.values()))](rng)
+        elif kind == "damaged":
+            picture = damaged(np.float32(image) / 255, rng)
         elif rng.random() < PRINTED_SHARE:
-            picture = printed(str(label), rng)
+            picture = printed(str(digit), rng)
         else:
-            picture = handwritten_digit(label, rng)
+            picture = handwritten_digit(digit, rng)
         if (framed := frame(picture)).any():
             return framed
-    raise AssertionError("twenty blank pictures in a row")
+    return framed
 
 
 def make_pictures(
-    digits: int, non_digits: int, seed: int, processes: int | None = None
+    images: np.ndarray, labels: np.ndarray, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Framed pictures (N, 28, 28) uint8 and labels (N,) int64: 0-9, or -1 for what is no digit."""
-    labels = [n % 10 for n in range(digits)] + [NOT_A_DIGIT] * non_digits
-    tasks = [(label, seed + 1_000_003 * n) for n, label in enumerate(labels)]
-    with get_context("spawn").Pool(processes) as pool:
-        pictures = pool.map(_make, tasks, chunksize=500)
-    return np.stack(pictures), np.array(labels)
+    """Pictures to add to MNIST's (N, 28, 28) uint8 with labels (N,), as many as `SHARES` says.
+
+    Returns:
+        (M, 28, 28) uint8 and (M,) int64: 0-9, or -1 for what is no digit. About 1 % of the latter
+        are blank, which is no digit either.
+    """
+    tasks = []
+    for number, (kind, share) in enumerate(SHARES.items()):
+        for n in range(round(share * len(images))):
+            tasks.append((kind, labels[n], images[n], (seed, number, n)))
+    with Parallel(n_jobs=-1 if len(tasks) > 5000 else 1) as parallel:
+        pictures = np.stack(parallel(delayed(make_picture)(*task) for task in tasks))
+    made = np.array([NOT_A_DIGIT if kind == "non_digits" else n for kind, n, *_ in tasks])
+    blank = np.flatnonzero(made == NOT_A_DIGIT)[::100]
+    pictures[blank] = 0
+    return pictures, made

@@ -52,6 +52,7 @@ from plots import (
     plot_learning_curves,
     plot_worst_errors,
 )
+from synthetic import make_pictures
 from trainer import MnistTrainer
 
 
@@ -80,6 +81,9 @@ def load_data(
         )
     elif training_args.do_eval:
         evaluation = read("test", data_args.max_eval_samples)
+    if training_args.do_train and data_args.synthetic:
+        made = make_pictures(training.images.numpy(), training.labels.numpy(), training_args.seed)
+        training.append(*made)
     if training and data_args.augment:
         training.augmentation, training.seed = Augmentation(), training_args.seed
     return training, evaluation
@@ -88,7 +92,8 @@ def load_data(
 def load_model(model_args: ModelArguments) -> MnistForImageClassification:
     """A new model, or the saved one that --model_name_or_path names."""
     if model_args.model_name_or_path is None:
-        model = MnistForImageClassification(MnistConfig(dropout=model_args.dropout))
+        config = MnistConfig(dropout=model_args.dropout, score_threshold=model_args.score_threshold)
+        model = MnistForImageClassification(config)
     else:
         try:
             model = load_pretrained(model_args.model_name_or_path)

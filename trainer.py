@@ -111,13 +111,15 @@ class MnistTrainer(Trainer):
             inputs = inputs | {"labels": smooth}
         loss, outputs = super().compute_loss(model, inputs, True, num_items_in_batch)
         if model.training:
-            self.correct += (outputs["logits"].argmax(1) == labels.argmax(1)).sum()
-            self.seen += len(labels)
+            digits = labels.amax(1) > 0.5  # not those that are no digit
+            right = outputs["logits"].argmax(1) == labels.argmax(1)
+            self.correct += (right & digits).sum()
+            self.seen += digits.sum()
         return (loss, outputs) if return_outputs else loss
 
     def log(self, logs: dict[str, float], *args, **kwargs) -> None:
         """`Trainer.log`, with the accuracy on the (augmented) batches since the last log."""
         if "loss" in logs and self.seen > 0:
-            logs["accuracy"] = (self.correct / self.seen).item()
+            logs["accuracy"] = float(self.correct / self.seen)
             self.correct = self.seen = 0
         super().log(logs, *args, **kwargs)
