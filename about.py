@@ -6,19 +6,29 @@ from pathlib import Path
 import gradio as gr
 from transformers.utils import cached_file
 
-FIGURES = {
+RESULTS = {
+    "eval_accuracy": "It reads **{:.2%}** of the test images right.",
+    "eval_samples": "There are {:,} of them.",
+    "eval_calibration_error": "How sure it is and how often it is right differ by {:.2%} on average.",
+}
+PLOTS = {
     "learning_curves.png": "Learning curves",
-    "confusion_matrix.png": "Which digit it takes for which",
     "worst_errors.png": "Its errors, the surest first",
+    "confusion_matrix.png": "Which digit it takes for which",
     "calibration.png": "How often it is right, against how sure it was",
 }
 LOADING = """\
+### Load it elsewhere
+
 ```python
 from transformers import pipeline
 
 classify = pipeline("image-classification", model="{name}", trust_remote_code=True)
-classify("digit.png")
+classify("digit.png")  # [{{"label": "7", "score": 0.99...}}, ...]
 ```
+
+The heat map on the first page is gradient times input: to first order, how much each pixel's ink
+adds to the answer ([Shrikumar et al. 2016](https://arxiv.org/abs/1605.01713)).
 """
 
 
@@ -38,20 +48,17 @@ def show_about(name_or_path: str) -> None:
     Args:
         name_or_path: A model on the Hub, or a folder.
     """
-    if results := find(name_or_path, "eval_results.json"):
-        metrics = json.loads(Path(results).read_text())
-        gr.Markdown(
-            f"It reads **{metrics['eval_accuracy']:.2%}** of {metrics['eval_samples']:,} test "
-            f"images of MNIST right. When it is sure, it is right to be: sureness and accuracy "
-            f"differ by {metrics['eval_calibration_error']:.2%} on average."
-        )
-    if table := find(name_or_path, "benchmark.md"):
-        gr.Markdown("## On harder pictures\n\n" + Path(table).read_text())
-    with gr.Row():
-        for file, label in FIGURES.items():
+    if path := find(name_or_path, "eval_results.json"):
+        results = json.loads(Path(path).read_text())
+        lines = [line.format(results[key]) for key, line in RESULTS.items() if key in results]
+        gr.Markdown("### On MNIST\n" + " ".join(lines))
+    if path := find(name_or_path, "benchmark.md"):
+        gr.Markdown("### On harder pictures\n\n" + Path(path).read_text())
+    with gr.Row(elem_classes="plots"):
+        for file, title in PLOTS.items():
             if path := find(name_or_path, file):
-                gr.Image(
-                    path, label=label, interactive=False, buttons=["fullscreen"], min_width=320
-                )
+                with gr.Column():
+                    gr.Markdown(f"### {title}")
+                    gr.Image(path, label=title, show_label=False, container=False, buttons=[])
     name = "user/mnist-cnn" if Path(name_or_path).is_dir() else name_or_path
-    gr.Markdown("## Load it elsewhere\n\n" + LOADING.format(name=name))
+    gr.Markdown(LOADING.format(name=name))

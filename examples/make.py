@@ -16,8 +16,9 @@ from PIL import Image, ImageDraw, ImageFilter, ImageOps
 HERE = Path(__file__).parent
 SIDE = 240  # pixels
 # Strokes as corners on a square of 100 x 100.
-THREE = [[(30, 22), (45, 14), (62, 18), (66, 32), (55, 45), (46, 48), (60, 52), (70, 66), (62, 82),
-          (44, 87), (28, 80)]]  # fmt: skip
+TWO = [[(27, 34), (34, 18), (52, 13), (68, 24), (66, 42), (46, 62), (26, 84), (48, 83), (76, 85)]]
+EIGHT = [[(66, 26), (50, 15), (35, 26), (40, 42), (60, 54), (67, 72), (50, 86), (33, 72), (40, 55),
+          (60, 42), (66, 26)]]  # fmt: skip
 SEVEN = [[(24, 20), (74, 19), (56, 50), (46, 86)], [(36, 52), (68, 50)]]
 HOUSE = [[(22, 84), (22, 46), (78, 46), (78, 84), (22, 84)], [(16, 48), (50, 16), (84, 48)],
          [(44, 84), (44, 62), (57, 62), (57, 84)]]  # fmt: skip
@@ -64,10 +65,10 @@ def photograph(digit: Image.Image, rng: np.random.Generator) -> Image.Image:
 def main(dataset: str = "ylecun/mnist") -> None:
     """Write the pictures beside this file."""
     digits = load_dataset(dataset, split="train")["image"]
-    digits[7].save(HERE / "1-mnist.png")
-    write(THREE, 4, "white", "#222").save(HERE / "2-thin.png")
+    digits[2].save(HERE / "1-mnist.png")
+    write(TWO, 4, "white", "#222").save(HERE / "2-thin.png")
     write(SEVEN, 6, "#fdf6e3", "#7c2d12", (0.6, 0.55, 0.4)).save(HERE / "3-off-centre.png")
-    write(THREE, 26, "#14532d", "#f5f5f4").save(HERE / "4-white-on-dark.png")
+    write(EIGHT, 22, "#14532d", "#f5f5f4").save(HERE / "4-white-on-dark.png")
     photo = photograph(digits[0], np.random.default_rng(0))
     photo.save(HERE / "5-photo.jpg", quality=80)
     write(HOUSE, 8, "white", "#222").save(HERE / "6-not-a-digit.png")

@@ -30,3 +30,52 @@ function show() {
 }
 watch("value", show);
 show();
+
+function refuse(line) {
+  props.value = { kind: "error", digit: "", line };
+  show();
+}
+
+// Gradio's own notices, as of a lost connection, stand here too, where visitors look; page.css
+// hides them in their corner.
+new MutationObserver((changes) => {
+  for (const node of changes.flatMap((change) => [...change.addedNodes])) {
+    const notice = node.querySelector?.("[data-testid=toast-text]");
+    if (notice) refuse(notice.textContent);
+  }
+}).observe(document.body, { childList: true, subtree: true });
+
+// Pictures can be dropped and pasted anywhere. What the server would refuse is not sent.
+const MAX_BYTES = 20_000_000; // as app.py's max_file_size
+const input = () => document.querySelector("#upload input[type=file]");
+
+function give(event, files) {
+  if (!files?.length || event.target === input()) return;
+  event.preventDefault();
+  event.stopPropagation();
+  input().files = files;
+  input().dispatchEvent(new Event("change", { bubbles: true }));
+}
+
+function check(event) {
+  const file = event.target === input() && event.target.files[0];
+  if (!file) return;
+  const isImage = file.type.startsWith("image/");
+  if (isImage && file.size <= MAX_BYTES) {
+    element.scrollIntoView({ block: "nearest", behavior: "smooth" }); // on a phone it is far up
+    return;
+  }
+  event.stopPropagation();
+  event.target.value = "";
+  refuse(
+    isImage
+      ? "This file is too large. Use a picture of at most 20 MB."
+      : "This file is not an image. Use PNG, JPEG, GIF, WebP, BMP or TIFF.",
+  );
+}
+
+// Ahead of Gradio's own listeners.
+document.addEventListener("dragover", (event) => event.preventDefault(), true);
+document.addEventListener("drop", (event) => give(event, event.dataTransfer.files), true);
+document.addEventListener("paste", (event) => give(event, event.clipboardData.files), true);
+document.addEventListener("change", check, true);
