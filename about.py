@@ -9,7 +9,7 @@ from transformers.utils import cached_file
 RESULTS = {
     "eval_accuracy": "It reads **{:.2%}** of the test images right.",
     "eval_samples": "There are {:,} of them.",
-    "eval_calibration_error": "How sure it is and how often it is right differ by {:.2%} on average.",
+    "eval_calibration_error": "Its sureness and its accuracy differ by {:.2%} on average.",
 }
 PLOTS = {
     "learning_curves.png": "Learning curves",

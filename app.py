@@ -11,9 +11,13 @@ import sys
 import warnings
 from pathlib import Path
 
+# Gradio sums up all of its last 10,000 calls after each call, which takes as long as the answer.
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000")
+
 import gradio as gr
 import numpy as np
 import torch
+from gradio.data_classes import ImageData
 from PIL import Image, UnidentifiedImageError
 
 from about import show_about
@@ -39,6 +43,21 @@ try:
     processor = MnistImageProcessor.from_pretrained(MODEL_ID)
 except (OSError, ValueError, RuntimeError) as error:
     sys.exit(f"app.py: MODEL_ID {MODEL_ID!r} is no model that can be loaded: {error}")
+
+
+def uploaded_path(file: ImageData | None) -> str | None:
+    """The path of an uploaded file, which is not opened yet; no other file of the server is given.
+
+    Gradio checks only the paths that a caller marks as files, and opens others unchecked.
+
+    Raises:
+        gr.Error: the file was not uploaded.
+    """
+    if file is None or file.path is None:
+        return None
+    if not Path(file.path).resolve().is_relative_to(Path(upload.GRADIO_CACHE).resolve()):
+        raise gr.Error("This file was not uploaded. Upload it first.")
+    return file.path
 
 
 def open_picture(path: str | None) -> Image.Image:
@@ -106,19 +125,14 @@ def answer(picture: Image.Image) -> dict:
     if not seen.any():
         return message("invitation", f"Nothing is written here yet.\n{INVITATION}")
     top, second = (-scores).argsort()[:2]
-    percent = ">99 %" if scores[top] > 0.99 else f"{100 * scores[top]:.0f} %"
     digit, other = model.config.id2label[top], model.config.id2label[second]
+    percent = ">99 %" if scores[top] > 0.99 else f"{100 * scores[top]:.0f} %"
+    kind, shown, line = "answer", digit, f"{percent} sure."
     if scores[top] < model.config.score_threshold:
-        kind, line = (
-            "doubt",
-            f"This does not look like a digit.\nAt best a {digit}: {percent} sure.",
-        )
-        shown = "?"
+        kind, shown = "doubt", "?"
+        line = f"This does not look like a digit.\nAt best a {digit}: {percent} sure."
     elif scores[top] < SURE:
-        kind, shown = "answer", digit
-        line = f"{percent} sure.\nIt could be a {other}: write it a little clearer?"
-    else:
-        kind, shown, line = "answer", digit, f"{percent} sure."
+        line += f"\nIt could be a {other}: write it a little clearer?"
     if getattr(picture, "is_animated", False):
         line += "\nOnly the first frame was read."
     overlay = Image.new("RGB", heat.shape, HEAT)
@@ -138,9 +152,9 @@ def read_drawing(data_url: str | None) -> dict:
     if not data_url:
         return message("invitation", INVITATION)
     try:
-        header, _, content = data_url.partition(",")
-        if header != "data:image/png;base64" or len(content) > MAX_DRAWING:
+        if not isinstance(data_url, str) or len(data_url) > MAX_DRAWING:
             raise ValueError("not what the canvas sends")
+        content = data_url.removeprefix("data:image/png;base64,")
         with io.BytesIO(base64.b64decode(content, validate=True)) as file:
             return answer(open_picture(file))
     except (ValueError, gr.Error):
@@ -212,7 +226,7 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(3600, 3600)) as demo:
             show_about(MODEL_ID)
 
     # Gradio would open the file here, and a damaged one would fail without a word of what to do.
-    upload.preprocess = lambda file: file.path if file else None
+    upload.preprocess = uploaded_path
 
     # A progress display would put its own text into the answer, in front of the digit.
     silent = {
@@ -221,9 +235,12 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(3600, 3600)) as demo:
         "trigger_mode": "always_last",
         "api_visibility": "private",
     }
-    # Files wait for files only, one after another: the largest takes seconds and 200 MB.
+    # Drawings are computed one at a time, since each keeps Python busy. Files wait only for files:
+    # the largest takes seconds, and 200 MB.
     files = {"concurrency_id": "files", "concurrency_limit": 1}
-    canvas.input(read_drawing, canvas, digit, **silent, concurrency_id="drawings")
+    canvas.input(
+        read_drawing, canvas, digit, **silent, concurrency_id="drawings", concurrency_limit=2
+    )
     canvas.input(None, None, upload, js="() => null")  # who draws is done with the picture
     upload.change(read_upload, upload, [digit, canvas], **silent, **files)
     upload.clear(lambda: message("invitation", INVITATION), None, digit, **silent)
@@ -231,7 +248,7 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(3600, 3600)) as demo:
 
 if __name__ == "__main__":
     demo.queue(
-        max_size=200,  # waiting calls; beyond these it is kinder to refuse than to keep waiting
+        max_size=100,  # calls that wait, one a visitor: about three seconds; more are refused
         status_update_rate=1,  # telling all who wait at every step would cost more than the answers
     ).launch(
         theme=gr.themes.Default(
@@ -240,6 +257,8 @@ if __name__ == "__main__":
         head=f"<style>{(HERE / 'static' / 'page.css').read_text()}</style>",  # there at first paint
         footer_links=["api"],
         max_file_size="20mb",
+        app_kwargs={"max_body_size": 22_000_000},  # of a request, JSON too: a file and its headers
+        show_error=True,  # to programs as well: what is wrong with their call
         mcp_server=True,
         run_history=False,  # what visitors write is kept nowhere, not in their browser either
     )
