@@ -23,7 +23,7 @@ function redraw() {
   pen.fillStyle = "white";
   pen.fillRect(0, 0, canvas.width, canvas.height);
   pen.strokeStyle = "#111";
-  pen.lineWidth = canvas.width / 17;
+  pen.lineWidth = canvas.width / 16;
   pen.lineCap = pen.lineJoin = "round";
   for (const stroke of strokes) stroke.forEach((point, i) => line(stroke[Math.max(i - 1, 0)], point));
 }
