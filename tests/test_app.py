@@ -387,7 +387,7 @@ FILE = {"meta": {"_type": "gradio.FileData"}}
 @pytest.mark.parametrize("marks", [FILE, {}], ids=["as a file", "unmarked"])
 def test_no_file_of_the_server_can_be_read(app_url, marks):
     """A path that was not uploaded is refused, whatever it points to: an image, too."""
-    for path in ("/etc/hostname", str(ROOT / "docs" / "app.png")):
+    for path in ("/etc/hostname", str(ROOT / "examples" / "1-mnist.png")):
         body = json.dumps({"data": [{"path": path} | marks]})
         request = urllib.request.Request(
             f"{app_url}/gradio_api/call/predict",
