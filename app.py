@@ -235,12 +235,11 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(3600, 3600)) as demo:
         "trigger_mode": "always_last",
         "api_visibility": "private",
     }
-    # Drawings are computed one at a time, since each keeps Python busy. Files wait only for files:
-    # the largest takes seconds, and 200 MB.
+    # One drawing at a time: each keeps Python busy, and two at once were no faster. Files wait for
+    # files only, since the largest takes seconds, and 200 MB.
+    drawings = {"concurrency_id": "drawings", "concurrency_limit": 1}
     files = {"concurrency_id": "files", "concurrency_limit": 1}
-    canvas.input(
-        read_drawing, canvas, digit, **silent, concurrency_id="drawings", concurrency_limit=2
-    )
+    canvas.input(read_drawing, canvas, digit, **silent, **drawings)
     canvas.input(None, None, upload, js="() => null")  # who draws is done with the picture
     upload.change(read_upload, upload, [digit, canvas], **silent, **files)
     upload.clear(lambda: message("invitation", INVITATION), None, digit, **silent)
@@ -251,6 +250,7 @@ if __name__ == "__main__":
         max_size=100,  # calls that wait, one a visitor: about three seconds; more are refused
         status_update_rate=1,  # telling all who wait at every step would cost more than the answers
     ).launch(
+        max_threads=4,  # drawings, files and small things; each keeps some MB of torch's buffers
         theme=gr.themes.Default(
             primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"]
         ),
