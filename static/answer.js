@@ -31,9 +31,13 @@ function show() {
 watch("value", show);
 show();
 
+// On a phone pictures are given, and examples chosen, far below the answer.
+const look = () => verdict.scrollIntoView({ block: "nearest" });
+
 function refuse(line) {
   props.value = { kind: "error", digit: "", line };
   show();
+  look();
 }
 
 // Gradio's own notices, as of a lost connection, stand here too, where visitors look; page.css
@@ -61,10 +65,7 @@ function check(event) {
   const file = event.target === input() && event.target.files[0];
   if (!file) return;
   const isImage = file.type.startsWith("image/");
-  if (isImage && file.size <= MAX_BYTES) {
-    element.scrollIntoView({ block: "nearest", behavior: "smooth" }); // on a phone it is far up
-    return;
-  }
+  if (isImage && file.size <= MAX_BYTES) return look();
   event.stopPropagation();
   event.target.value = "";
   refuse(
@@ -79,3 +80,6 @@ document.addEventListener("dragover", (event) => event.preventDefault(), true);
 document.addEventListener("drop", (event) => give(event, event.dataTransfer.files), true);
 document.addEventListener("paste", (event) => give(event, event.clipboardData.files), true);
 document.addEventListener("change", check, true);
+document.addEventListener("click", (event) => {
+  if (event.target.closest("#examples button")) look();
+}, true);

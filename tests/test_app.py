@@ -263,6 +263,15 @@ def test_examples_are_read_as_their_names_say(page):
     expect(page.locator("#digit .verdict")).not_to_contain_text(">99 %")
 
 
+def test_on_a_phone_the_answer_to_an_example_comes_into_view(app_url, browser):
+    with visit(browser, app_url, 360, 640) as page:
+        page.locator("#examples button").first.scroll_into_view_if_needed()
+        expect(page.locator("#digit .verdict")).not_to_be_in_viewport()
+        page.locator("#examples button").first.click()
+        expect_digit(page, 4)
+        expect(page.locator("#digit .top")).to_be_in_viewport()
+
+
 def test_about_tab_shows_what_lies_with_the_model(page):
     page.get_by_role("tab", name="About the model").click()
     accuracy = json.loads((ROOT / "model" / "eval_results.json").read_text())["eval_accuracy"]
