@@ -33,10 +33,14 @@ TIME_LAST_EVENT = """(points) => new Promise((resolve, reject) => {
     const place = { clientX, clientY, pointerId: 1, isPrimary: true, bubbles: true };
     canvas.dispatchEvent(new PointerEvent("pointermove", place));
     if (points.length) return requestAnimationFrame(move);
-    setTimeout(() => {
+    const poll = setInterval(() => {
+      const now = performance.now();
+      if (now - sent > 5000) reject("no answer within 5 s");
+      else if (!(answered > sent) || now - answered < 400) return;
+      clearInterval(poll);
       observer.disconnect();
-      answered > sent ? resolve(answered - sent) : reject("no answer within 600 ms");
-    }, 600);
+      resolve(answered - sent);
+    }, 50);
   })();
 })"""
 FIRST_CANVAS = """
