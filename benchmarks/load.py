@@ -4,7 +4,7 @@
     python benchmarks/load.py --visitors 50 --seconds 60
 
 Each visitor speaks Gradio's queue protocol as the page does: one call at a time, the next as soon
-as the answer is there, but no sooner than 30 ms after the last. Beside them there is one who asks
+as the answer is there, but no sooner than 50 ms after the last. Beside them there is one who asks
 and never reads the answers, one who leaves at once and comes back, again and again, and one who
 sends a file a few bytes at a time. Their calls are not counted. The load takes its share of this
 machine's processors, too.
@@ -25,7 +25,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 from serving import FIVE, memory, processor_time, serve_app
 
-SEND_EVERY = 0.03  # seconds, as static/canvas.js
+SEND_EVERY = 0.05  # seconds, as static/canvas.js
 SIDE = 140  # pixels, as static/canvas.js
 
 
