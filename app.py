@@ -11,11 +11,17 @@ import sys
 import warnings
 from pathlib import Path
 
+# Gradio sums up all of its last 10,000 calls after each call, which takes as long as the answer.
+os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000")
+
 import gradio as gr
 import numpy as np
 import torch
+from gradio.data_classes import ImageData
 from PIL import Image, UnidentifiedImageError
 
+from about import show_about
+from explain import classify_and_explain
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 
@@ -23,8 +29,11 @@ HERE = Path(__file__).parent
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64_000_000  # more than a phone's camera has; RGB needs three bytes of memory for each
-MAX_DRAWING = 1_000_000  # characters; the canvas sends fewer than 20,000
-INVITATION = "Draw a digit from 0 to 9, or upload a picture of one."
+MAX_DRAWING = 100_000  # characters; the canvas sends fewer than 10,000
+SURE = 0.8  # top score from which an answer is given without a second guess
+HEAT = (255, 212, 0)  # yellow: bright, so that it stands out for every kind of colour vision
+INVITATION = "Draw a digit from 0 to 9, or give a picture of one."
+EXAMPLES = sorted(str(path) for path in (HERE / "examples").glob("*.[jp]*g"))
 
 # One small picture at a time is computed faster by one thread than by several.
 torch.set_num_threads(1)
@@ -34,6 +43,21 @@ try:
     processor = MnistImageProcessor.from_pretrained(MODEL_ID)
 except (OSError, ValueError, RuntimeError) as error:
     sys.exit(f"app.py: MODEL_ID {MODEL_ID!r} is no model that can be loaded: {error}")
+
+
+def uploaded_path(file: ImageData | None) -> str | None:
+    """The path of an uploaded file, which is not opened yet; no other file of the server is given.
+
+    Gradio checks only the paths that a caller marks as files, and opens others unchecked.
+
+    Raises:
+        gr.Error: the file was not uploaded.
+    """
+    if file is None or file.path is None:
+        return None
+    if not Path(file.path).resolve().is_relative_to(Path(upload.GRADIO_CACHE).resolve()):
+        raise gr.Error("This file was not uploaded. Upload it first.")
+    return file.path
 
 
 def open_picture(path: str | None) -> Image.Image:
@@ -66,240 +90,176 @@ def open_picture(path: str | None) -> Image.Image:
     return picture
 
 
-def classify(picture: Image.Image) -> tuple[np.ndarray, np.ndarray]:
-    """A picture of any kind -> probabilities (10,) and what the model saw, (28, 28) 0-1."""
+def classify(picture: Image.Image) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """A picture of any kind -> scores (10,), what the model saw and its heat, (28, 28) 0-1."""
     try:
         pixel_values = processor(picture, return_tensors="pt")["pixel_values"]
     except ValueError as error:  # colours such as L*a*b*, which Pillow cannot turn into RGB
         raise gr.Error(
             "This image cannot be read. Save it as PNG or JPEG and try again."
         ) from error
-    with torch.inference_mode():
-        probabilities = model(pixel_values).logits.softmax(-1)[0].numpy()
-    return probabilities, pixel_values[0, 0].numpy()
+    scores, heat = classify_and_explain(model, pixel_values)
+    return scores, pixel_values[0, 0].numpy(), heat
+
+
+def message(kind: str, line: str) -> dict:
+    """An answer without a digit: a sentence alone."""
+    return {"kind": kind, "digit": "", "line": line}
+
+
+def as_bytes(levels: np.ndarray) -> np.ndarray:
+    """Floats 0-1 -> uint8."""
+    return np.uint8(levels * 255 + 0.5)
+
+
+def png_url(image: Image.Image) -> str:
+    """An image as a data URL."""
+    file = io.BytesIO()
+    image.save(file, "PNG")
+    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
 
 
 def answer(picture: Image.Image) -> dict:
-    """What the page shows of a picture: the fields of ANSWER_JS's `value`."""
-    probabilities, seen = classify(picture)
+    """What the page shows of a picture: the fields of static/answer.js's `value`."""
+    scores, seen, heat = classify(picture)
     if not seen.any():
-        return {"digit": "", "line": f"Nothing is written here yet. {INVITATION}"}
-    top = int(probabilities.argmax())
-    share = ">99 %" if probabilities[top] > 0.99 else f"{100 * probabilities[top]:.0f} %"
-    sure = probabilities[top] >= 0.5
-    line = f"{share} sure." if sure else f"Perhaps, but only {share} sure. Try writing it clearer."
+        return message("invitation", f"Nothing is written here yet.\n{INVITATION}")
+    top, second = (-scores).argsort()[:2]
+    digit, other = model.config.id2label[top], model.config.id2label[second]
+    percent = ">99 %" if scores[top] > 0.99 else f"{100 * scores[top]:.0f} %"
+    kind, shown, line = "answer", digit, f"{percent} sure."
+    if scores[top] < model.config.score_threshold:
+        kind, shown = "doubt", "?"
+        line = f"This does not look like a digit.\nAt best a {digit}: {percent} sure."
+    elif scores[top] < SURE:
+        line += f"\nIt could be a {other}: write it a little clearer?"
     if getattr(picture, "is_animated", False):
-        line += " Only the first frame was read."
-    file = io.BytesIO()
-    Image.fromarray(np.uint8(seen * 255 + 0.5)).save(file, "PNG")
+        line += "\nOnly the first frame was read."
+    overlay = Image.new("RGB", heat.shape, HEAT)
+    overlay.putalpha(Image.fromarray(as_bytes(heat)))
     return {
-        "digit": model.config.id2label[top],
+        "kind": kind,
+        "digit": shown,
         "line": line,
-        "probabilities": [round(float(p), 4) for p in probabilities],
-        "seen": "data:image/png;base64," + base64.b64encode(file.getvalue()).decode(),
+        "scores": [round(float(score), 4) for score in scores],
+        "seen": png_url(Image.fromarray(as_bytes(seen))),
+        "heat": png_url(overlay),
     }
 
 
 def read_drawing(data_url: str | None) -> dict:
     """The answer to a canvas, which sends the data URL of a PNG, or "" when it is empty."""
     if not data_url:
-        return {"digit": "", "line": INVITATION}
+        return message("invitation", INVITATION)
     try:
-        header, _, content = data_url.partition(",")
-        if header != "data:image/png;base64" or len(content) > MAX_DRAWING:
+        if not isinstance(data_url, str) or len(data_url) > MAX_DRAWING:
             raise ValueError("not what the canvas sends")
+        content = data_url.removeprefix("data:image/png;base64,")
         with io.BytesIO(base64.b64decode(content, validate=True)) as file:
             return answer(open_picture(file))
     except (ValueError, gr.Error):
-        return {"digit": "", "line": "The drawing did not arrive whole. Please draw it again."}
+        return message("error", "The drawing did not arrive whole. Please draw it again.")
 
 
-def read_upload(path: str | None) -> dict:
-    """The answer to an uploaded file."""
-    if path is None:
-        return {"digit": "", "line": INVITATION}
+def read_upload(path: str | None) -> tuple[dict, str]:
+    """The answer to an uploaded file, and an empty canvas."""
+    if path is None:  # taken away by the visitor, or by a drawing that has its own answer
+        return gr.skip(), gr.skip()
     try:
-        return answer(open_picture(path))
+        return answer(open_picture(path)), ""
     except gr.Error as error:
-        return {"digit": "", "line": error.message}
+        return message("error", error.message), ""
 
 
-def predict(path: str | None) -> dict[str, float]:
-    """Read the digit in an image file: the probability of each of the ten digits."""
-    probabilities, seen = classify(open_picture(path))
+def predict(picture: str | None) -> dict[str, float]:
+    """Read the handwritten digit in a picture.
+
+    The picture may have any size and any colours, dark on light or light on dark, and shows one
+    digit anywhere in it. A top score below the model's `score_threshold`, 0.5 unless its config
+    says otherwise, means that the picture does not look like a digit.
+
+    Args:
+        picture: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, at most 20 MB and 64 megapixels.
+
+    Returns:
+        The likeliest digit, and the score of each of the ten digits, 0 to 1.
+    """
+    scores, seen, _ = classify(open_picture(picture))
     if not seen.any():
         raise gr.Error("This picture is blank. Send one with a digit on it.")
-    return {model.config.id2label[digit]: float(p) for digit, p in enumerate(probabilities)}
+    return {model.config.id2label[digit]: float(score) for digit, score in enumerate(scores)}
 
 
-CANVAS_HTML = """
-<canvas width="280" height="280" tabindex="0" role="img"
-  aria-label="Canvas: draw a digit here with mouse, finger or pen. Press Delete to clear."></canvas>
-<button type="button">Clear</button>
-"""
-# The paper is white and the pen dark in both themes, so that both send the same picture.
-CANVAS_CSS = """
-canvas { display: block; width: 100%; max-width: 400px; margin: 0 auto; aspect-ratio: 1;
-  background: white; border: 1px solid var(--border-color-primary); border-radius: 8px;
-  touch-action: none; cursor: crosshair; box-sizing: border-box; }
-button { display: block; width: 100%; max-width: 400px; margin: 8px auto 0; padding: 10px;
-  border: 1px solid var(--border-color-primary); border-radius: 8px; cursor: pointer;
-  background: var(--button-secondary-background-fill); color: var(--button-secondary-text-color); }
-"""
-CANVAS_JS = """
-const canvas = element.querySelector("canvas");
-const pen = canvas.getContext("2d");
-const SEND_EVERY = 80;  // milliseconds, while drawing
-let last = null, empty = true, timer = null;
+def component(name: str, value: str | dict, elem_id: str) -> gr.HTML:
+    """The component whose HTML, CSS and JavaScript lie in static/."""
+    template, css, js = (
+        (HERE / "static" / f"{name}.{kind}").read_text() for kind in ("html", "css", "js")
+    )
+    return gr.HTML(value, html_template=template, css_template=css, js_on_load=js, elem_id=elem_id)
 
-function wipe() {
-  pen.fillStyle = "white";
-  pen.fillRect(0, 0, canvas.width, canvas.height);
-  pen.strokeStyle = "#111";
-  pen.lineWidth = 16;
-  pen.lineCap = pen.lineJoin = "round";
-  empty = true;
-}
-function send() {
-  timer = null;
-  props.value = empty ? "" : canvas.toDataURL("image/png");
-  trigger("input");
-}
-function sendSoon() { timer ??= setTimeout(send, SEND_EVERY); }
-function clear() {
-  clearTimeout(timer);
-  wipe();
-  send();
-}
-function place(event) {
-  const box = canvas.getBoundingClientRect();
-  return [(event.clientX - box.left) * canvas.width / box.width,
-          (event.clientY - box.top) * canvas.height / box.height];
-}
-function lineTo(point) {
-  pen.beginPath();
-  pen.moveTo(...last);
-  pen.lineTo(...point);
-  pen.stroke();
-  last = point;
-  empty = false;
-  sendSoon();
-}
-canvas.addEventListener("pointerdown", event => {
-  if (event.button !== 0 || !event.isPrimary) return;  // a second finger, a resting palm
-  canvas.setPointerCapture(event.pointerId);
-  last = place(event);
-  lineTo(last);  // a dot
-});
-canvas.addEventListener("pointermove", event => {
-  if (last === null || !event.isPrimary) return;
-  for (const e of event.getCoalescedEvents?.() ?? []) lineTo(place(e));
-  lineTo(place(event));
-});
-for (const end of ["pointerup", "pointercancel"])
-  canvas.addEventListener(end, event => { if (event.isPrimary) last = null; });
-canvas.addEventListener("keydown", event => {
-  if (["Delete", "Backspace", "Escape"].includes(event.key)) clear();
-});
-element.querySelector("button").addEventListener("click", clear);
-wipe();
-"""
-
-# The digit is the first text in here: scripts rely on it.
-ANSWER_HTML = """
-<div role="status" aria-live="polite"><span class="top"></span><p></p></div>
-<div class="details">
-  <div class="bars" role="img" aria-label="Probability of each digit">
-    DIGITS
-  </div>
-  <figure><img alt="" width="112" height="112">
-    <figcaption>what the model sees: 28 by 28 pixels</figcaption></figure>
-</div>
-""".replace(
-    "DIGITS",
-    "".join(f'<b aria-hidden="true" data-digit="{d}"><i></i><u></u></b>' for d in range(10)),
-)
-ANSWER_CSS = """
-div[role=status] { display: flex; align-items: center; gap: 16px; min-height: 112px; }
-.top:empty { display: none; }
-.top { font-size: 96px; font-weight: 700; line-height: 1; }
-p { margin: 0; }
-.details { display: flex; flex-wrap: wrap; gap: 24px; }
-.details.hidden { visibility: hidden; }
-.bars { flex: 1 1 200px; }
-.bars b { display: flex; align-items: center; gap: 8px; font: inherit; height: 22px; }
-.bars b::before { content: attr(data-digit); width: 1ch; }
-.bars i { flex: 1; height: 12px; border-radius: 6px; transition: background-size .12s;
-  background: linear-gradient(var(--color-accent), var(--color-accent)) no-repeat 0 / 0% 100%,
-    #8883; }
-.bars u { width: 7ch; text-align: right; text-decoration: none; white-space: nowrap;
-  font-variant-numeric: tabular-nums; }
-.bars u::after { content: attr(data-percent); }
-.bars b.best { font-weight: 700; }
-figure { margin: 0; max-width: 140px; }
-img { image-rendering: pixelated; border-radius: 4px; background: black; }
-figcaption { font-size: 12px; opacity: .75; }
-"""
-ANSWER_JS = """
-function show() {
-  const { digit, line, probabilities, seen } = props.value;
-  element.querySelector(".top").textContent = digit;
-  element.querySelector("p").textContent = line;
-  element.querySelector(".details").classList.toggle("hidden", !probabilities);
-  if (!probabilities) return;
-  element.querySelectorAll(".bars b").forEach((bar, i) => {
-    const percent = 100 * probabilities[i];
-    bar.classList.toggle("best", String(i) === digit);
-    bar.querySelector("i").style.backgroundSize = percent + "% 100%";
-    const text = percent > 99 ? ">99" : percent.toFixed(percent < 10 ? 1 : 0);
-    bar.querySelector("u").dataset.percent = text + " %";
-  });
-  element.querySelector("img").src = seen;
-}
-watch("value", show);
-show();
-"""
 
 # Uploads are deleted after an hour.
 with gr.Blocks(title="Handwritten digits", delete_cache=(3600, 3600)) as demo:
-    gr.Markdown("# Handwritten digits\nA small network reads what you write, while you write it.")
-    with gr.Row():
-        with gr.Column():
-            draw = gr.HTML(
-                "",
-                html_template=CANVAS_HTML,
-                css_template=CANVAS_CSS,
-                js_on_load=CANVAS_JS,
-                elem_id="draw",
-            )
-        with gr.Column():
-            digit = gr.HTML(
-                {"digit": "", "line": INVITATION},
-                html_template=ANSWER_HTML,
-                css_template=ANSWER_CSS,
-                js_on_load=ANSWER_JS,
-                elem_id="digit",
-            )
-    upload = gr.Image(
-        type="filepath",
-        image_mode=None,
-        sources=["upload", "clipboard", "webcam"],
-        label="Or a picture of a digit",
-        height=240,
-    )
+    gr.HTML("<h1>Handwritten digits</h1>", elem_id="title")
+    with gr.Tabs():
+        with gr.Tab("Read a digit"):
+            with gr.Row(elem_classes="desk"):
+                with gr.Column():
+                    canvas = component("canvas", "", "draw")
+                with gr.Column():
+                    digit = component("answer", message("invitation", INVITATION), "digit")
+            with gr.Row(elem_classes="desk"):
+                with gr.Column():
+                    upload = gr.Image(
+                        type="filepath",
+                        image_mode=None,
+                        sources=["upload", "clipboard", "webcam"],
+                        label="A picture of a digit",
+                        show_label=False,
+                        placeholder="Drop, paste or choose\na picture of a digit",
+                        height=190,
+                        elem_id="upload",
+                    )
+                with gr.Column():
+                    gr.Examples(EXAMPLES, upload, label="Or try one of these", elem_id="examples")
+        with gr.Tab("About the model"):
+            show_about(MODEL_ID)
+
     # Gradio would open the file here, and a damaged one would fail without a word of what to do.
-    upload.preprocess = lambda file: file.path if file else None
+    upload.preprocess = uploaded_path
 
     # A progress display would put its own text into the answer, in front of the digit.
     silent = {
         "show_progress": "hidden",
-        "show_progress_on": draw,
+        "show_progress_on": canvas,
         "trigger_mode": "always_last",
         "api_visibility": "private",
     }
-    draw.input(read_drawing, draw, digit, **silent)
-    upload.change(read_upload, upload, digit, **silent)
-    gr.on([], predict, upload, gr.Label(visible=False), api_name="predict")
+    # One drawing at a time: each keeps Python busy, and two at once were no faster. Files wait for
+    # files only, since the largest takes seconds, and 200 MB.
+    drawings = {"concurrency_id": "drawings", "concurrency_limit": 1}
+    files = {"concurrency_id": "files", "concurrency_limit": 1}
+    canvas.input(read_drawing, canvas, digit, **silent, **drawings)
+    canvas.input(None, None, upload, js="() => null")  # who draws is done with the picture
+    upload.change(read_upload, upload, [digit, canvas], **silent, **files)
+    upload.clear(lambda: message("invitation", INVITATION), None, digit, **silent)
+    gr.on([], predict, upload, gr.Label(visible=False), api_name="predict", **files)
 
 if __name__ == "__main__":
-    demo.launch(max_file_size="20mb")
+    demo.queue(
+        max_size=100,  # calls that wait, one a visitor: about three seconds; more are refused
+        status_update_rate=1,  # telling all who wait at every step would cost more than the answers
+    ).launch(
+        max_threads=4,  # drawings, files and small things; each keeps some MB of torch's buffers
+        theme=gr.themes.Default(
+            primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"]
+        ),
+        head=f"<style>{(HERE / 'static' / 'page.css').read_text()}</style>",  # there at first paint
+        footer_links=["api"],
+        max_file_size="20mb",
+        app_kwargs={"max_body_size": 22_000_000},  # of a request, JSON too: a file and its headers
+        show_error=True,  # to programs as well: what is wrong with their call
+        mcp_server=True,
+        state_session_capacity=100,  # visitors whose last input Gradio keeps: nothing here needs it
+        run_history=False,  # what visitors write is kept nowhere, not in their browser either
+    )

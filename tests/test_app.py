@@ -1,28 +1,51 @@
-"""The app as its visitors meet it: over HTTP, and with a mouse in a real browser."""
+"""The app as its visitors meet it: in a real browser, and over HTTP as programs do."""
 
+import asyncio
+import base64
+import http.client
 import io
 import json
 import re
+import shutil
 import struct
+import subprocess
 import urllib.error
 import urllib.request
 import zlib
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
+from mcp import ClientSession
+from mcp.client.streamable_http import streamable_http_client
 from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import expect
 
-from conftest import ROOT
+from conftest import ROOT, serve_app
 
+README = (ROOT / "README.md").read_text()
 INVITATION = "Draw a digit from 0 to 9"
+# Notes every place, on the whole page, that the canvas is seen in.
+WATCH_CANVAS = """
+window.places = new Set();
+(function look() {
+  const canvas = document.querySelector("#draw canvas");
+  if (canvas?.offsetParent) {
+    const { left, top, width, height } = canvas.getBoundingClientRect();
+    places.add([left, top + scrollY, width, height].map(Math.round).join());
+  }
+  requestAnimationFrame(look);
+})();
+"""
 # How each digit is written on a canvas of 280x280: one list of corners per stroke.
 STROKES = {
     "0": [[(140, 50), (95, 75), (80, 140), (95, 205), (140, 230), (185, 205), (200, 140),
            (185, 75), (140, 50)]],
-    "1": [[(110, 85), (150, 50), (150, 230)]],
+    "1": [[(124, 78), (150, 50), (150, 230)]],
     "2": [[(85, 95), (105, 60), (150, 50), (190, 75), (185, 120), (130, 175), (80, 228),
            (205, 228)]],
     "3": [[(90, 65), (140, 50), (185, 75), (180, 115), (130, 135), (185, 155), (195, 200),
@@ -45,30 +68,41 @@ def client(app_url) -> Client:
     return Client(app_url, verbose=False)
 
 
-@pytest.fixture
-def page(app_url, browser):
-    """The page, watched: nothing on the console, no request that leaves the machine."""
-    with browser.new_context(viewport={"width": 1280, "height": 900}) as context:
+@contextmanager
+def visit(browser, url, width=1280, height=900, **options):
+    """The page, watched: a quiet console, no request to elsewhere, a canvas that stays in place."""
+    with browser.new_context(viewport={"width": width, "height": height}, **options) as context:
         page = context.new_page()
         problems = []
         page.on("console", lambda m: m.type == "error" and problems.append(m.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
         elsewhere = re.compile(r"^https?://(?!127\.0\.0\.1[:/])")
         page.on("request", lambda r: elsewhere.match(r.url) and problems.append(r.url))
-        page.goto(app_url)
+        page.add_init_script(WATCH_CANVAS)
+        page.goto(url)
         page.locator("#draw canvas").wait_for()
         yield page
         assert not problems
+        assert page.evaluate("places.size") == 1
+        assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+@pytest.fixture
+def page(app_url, browser):
+    with visit(browser, app_url) as page:
+        yield page
+
+
+def place(page, x, y) -> tuple[float, float]:
+    """Where on the page a point of the canvas, 280x280, is."""
+    box = page.locator("#draw canvas").bounding_box()
+    return box["x"] + x * box["width"] / 280, box["y"] + y * box["height"] / 280
 
 
 def draw(page, strokes) -> None:
     """Draw with the mouse, stroke after stroke."""
-    box = page.locator("#draw canvas").bounding_box()
     for stroke in strokes:
-        points = [
-            (box["x"] + x * box["width"] / 280, box["y"] + y * box["height"] / 280)
-            for x, y in stroke
-        ]
+        points = [place(page, *point) for point in stroke]
         page.mouse.move(*points[0])
         page.mouse.down()
         for point in points[1:]:
@@ -76,51 +110,197 @@ def draw(page, strokes) -> None:
         page.mouse.up()
 
 
+def expect_digit(page, digit) -> None:
+    """The first text of the answer is the digit, and its bar stands out."""
+    expect(page.locator("#digit")).to_have_text(re.compile(rf"^\s*{digit}"))
+    expect(page.locator("#digit .bars .best")).to_have_attribute("data-digit", str(digit))
+
+
 def test_ten_digits_drawn_with_a_mouse_are_read(page):
-    answer = page.locator("#digit")
-    expect(answer).to_contain_text(INVITATION)
+    expect(page.locator("#digit")).to_contain_text(INVITATION)
     for digit, strokes in STROKES.items():
         draw(page, strokes)
-        expect(answer).to_have_text(re.compile(rf"^\s*{digit}"))
-        assert page.locator("#digit .bars b").count() == 10
-        expect(page.locator("#digit .bars .best")).to_have_attribute("data-digit", digit)
-        expect(page.locator("#digit img")).to_have_attribute("src", re.compile("^data:image/png"))
+        expect_digit(page, digit)
+        assert page.locator("#digit .bars b").all_inner_texts() == list("0123456789")
+        # All at once: the answer to the stroke's end may be on its way still.
+        images = page.locator("#digit img").evaluate_all("all => all.map((image) => image.src)")
+        assert images[0] == images[1]  # what the model sees, alone and under the heat
+        for source in images:
+            content = base64.b64decode(source.partition(",")[2])
+            assert Image.open(io.BytesIO(content)).size == (28, 28)
         page.get_by_role("button", name="Clear", exact=True).click()
-        expect(answer).to_contain_text(INVITATION)
+        expect(page.locator("#digit")).to_contain_text(INVITATION)
 
 
 def test_answer_comes_while_the_stroke_is_being_drawn(page):
-    box = page.locator("#draw canvas").bounding_box()
-    page.mouse.move(box["x"] + 200, box["y"] + 80)
+    page.mouse.move(*place(page, 140, 60))
     page.mouse.down()
-    page.mouse.move(box["x"] + 200, box["y"] + 300, steps=20)
-    expect(page.locator("#digit")).to_have_text(re.compile(r"^\s*1"))
+    page.mouse.move(*place(page, 140, 220), steps=20)
+    expect_digit(page, 1)
     page.mouse.up()
 
 
-@pytest.mark.parametrize(("scheme", "width"), [("dark", 1280), ("light", 360)])
-def test_same_answer_in_dark_theme_and_on_a_phone(app_url, browser, scheme, width):
-    viewport = {"width": width, "height": 800}
-    with browser.new_context(viewport=viewport, color_scheme=scheme) as context:
+def test_undo_and_clear_by_button_and_by_key(page):
+    canvas, answer = page.locator("#draw canvas"), page.locator("#digit")
+    undo = page.get_by_role("button", name="Undo")
+    clear = page.get_by_role("button", name="Clear", exact=True)
+    pixels = "canvas => canvas.toDataURL()"
+    blank = canvas.evaluate(pixels)
+    expect(undo).to_be_disabled()
+    draw(page, STROKES["4"][:1])
+    one_stroke = canvas.evaluate(pixels)
+    assert one_stroke != blank
+    for take_back in (undo.click, lambda: canvas.press("Control+z")):
+        draw(page, STROKES["4"][1:])
+        expect_digit(page, 4)
+        take_back()
+        assert canvas.evaluate(pixels) == one_stroke
+    for wipe in (clear.click, lambda: canvas.press("Delete")):
+        draw(page, STROKES["7"])
+        expect_digit(page, 7)
+        wipe()
+        assert canvas.evaluate(pixels) == blank
+        expect(answer).to_contain_text(INVITATION)
+        expect(clear).to_be_disabled()
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_same_answer_and_picture_in_both_themes(app_url, browser, width):
+    sent = []
+    for scheme in ("light", "dark"):
+        with visit(browser, app_url, width, color_scheme=scheme) as page:
+            draw(page, STROKES["5"])
+            expect_digit(page, 5)
+            sent.append(page.locator("#draw canvas").evaluate("canvas => canvas.toDataURL()"))
+            background = page.evaluate("getComputedStyle(document.body).backgroundColor")
+            assert (background == "rgb(255, 255, 255)") == (scheme == "light")
+    assert sent[0] == sent[1]
+
+
+def test_a_finger_draws_and_does_not_scroll(app_url, browser):
+    with visit(browser, app_url, 360, 640, has_touch=True, is_mobile=True) as page:
+        assert page.evaluate("document.documentElement.scrollHeight") > 700  # it could scroll
+        touch = page.context.new_cdp_session(page)
+
+        def send(kind, *points):
+            points = [{"x": x, "y": y} for x, y in points]
+            touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
+
+        for (x0, y0), (x1, y1) in [[(80, 60), (200, 60)], [(200, 60), (125, 235)]]:
+            send("touchStart", place(page, x0, y0))
+            for share in np.linspace(0, 1, 10):
+                send("touchMove", place(page, x0 + share * (x1 - x0), y0 + share * (y1 - y0)))
+            send("touchEnd")
+        expect_digit(page, 7)
+        assert page.evaluate("scrollY") == 0
+
+
+HAND_OVER = """([base64, name, type, event]) => {
+  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
+  const data = new DataTransfer();
+  data.items.add(new File([bytes], name, { type }));
+  const options = { bubbles: true, cancelable: true };
+  document.querySelector("#draw canvas").dispatchEvent(
+    event === "drop" ? new DragEvent("drop", { ...options, dataTransfer: data })
+                     : new ClipboardEvent("paste", { ...options, clipboardData: data }));
+}"""
+
+
+@pytest.mark.parametrize("event", ["drop", "paste"])
+def test_a_picture_can_be_dropped_and_pasted_anywhere(page, event):
+    content = base64.b64encode(encode(seven(), "PNG")).decode()
+    draw(page, STROKES["3"])
+    expect_digit(page, 3)
+    page.evaluate(HAND_OVER, [content, "7.png", "image/png", event])
+    expect_digit(page, 7)
+    # Whatever was given last stands alone: the canvas is empty now, and drawing ends the picture.
+    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+    draw(page, STROKES["2"])
+    expect_digit(page, 2)
+    expect(page.locator("#upload img")).to_have_count(0)
+
+
+def test_uploads_and_what_is_said_of_bad_ones(page, tmp_path):
+    answer, files = page.locator("#digit .verdict"), page.locator("#upload input[type=file]")
+    (tmp_path / "seven.png").write_bytes(encode(seven(), "PNG"))
+    bad = {
+        "broken.png": (encode(seven(), "PNG")[:200], "damaged"),
+        "text.png": (b"This is no image.", "not an image that can be read"),
+        "text.txt": (b"This is no image.", "not an image"),
+        "large.png": (b"0" * 20_000_001, "too large"),
+        "wide.png": (huge_png(20_000), "too large"),
+        "blank.png": (encode(Image.new("L", (99, 99)), "PNG"), "Nothing is written"),
+    }
+    for name, (content, sentence) in bad.items():
+        files.set_input_files(tmp_path / "seven.png")
+        expect_digit(page, 7)
+        (tmp_path / name).write_bytes(content)
+        files.set_input_files(tmp_path / name)
+        expect(answer).to_contain_text(sentence)
+        expect(page.locator(".toast-wrap")).not_to_be_visible()
+    page.get_by_label("Remove Image").click()
+    expect(answer).to_contain_text(INVITATION)
+
+
+def test_a_drawing_that_is_damaged_or_lost_on_its_way(app_url, browser):
+    with browser.new_context() as context:
         page = context.new_page()
         page.goto(app_url)
         page.locator("#draw canvas").wait_for()
-        draw(page, STROKES["5"])
-        expect(page.locator("#digit")).to_have_text(re.compile(r"^\s*5"))
-        assert page.evaluate("document.documentElement.scrollWidth") <= width
+        page.evaluate("HTMLCanvasElement.prototype.toDataURL = () => 'data:image/png;base64,AAAA'")
+        draw(page, STROKES["1"])
+        expect(page.locator("#digit .error")).to_contain_text("did not arrive whole")
+        context.set_offline(True)
+        draw(page, STROKES["1"])
+        expect(page.locator("#digit .error")).to_contain_text("onnection", timeout=15_000)
 
 
-def test_uploads_in_the_page(page, tmp_path, digits):
-    images, labels = digits
-    files = page.locator("input[type=file]")
-    images[0].save(tmp_path / "digit.png")
-    files.set_input_files(tmp_path / "digit.png")
-    expect(page.locator("#digit")).to_have_text(re.compile(rf"^\s*{labels[0]}"))
-    page.get_by_label("Clear", exact=True).or_(page.get_by_label("Remove")).first.click()
-    whole = (tmp_path / "digit.png").read_bytes()
-    (tmp_path / "broken.png").write_bytes(whole[: len(whole) // 2])
-    files.set_input_files(tmp_path / "broken.png")
-    expect(page.locator("#digit")).to_contain_text("damaged")
+def test_examples_are_read_as_their_names_say(page):
+    examples = page.locator("#examples button")
+    for index, digit in enumerate([4, 2, 7, 8, 5]):
+        examples.nth(index).click()
+        expect_digit(page, digit)
+    examples.nth(5).click()  # not a digit: whatever the model makes of it is shown
+    expect(page.locator("#digit .verdict")).not_to_contain_text(">99 %")
+
+
+def test_on_a_phone_the_answer_to_an_example_comes_into_view(app_url, browser):
+    with visit(browser, app_url, 360, 640) as page:
+        page.locator("#examples button").first.scroll_into_view_if_needed()
+        expect(page.locator("#digit .verdict")).not_to_be_in_viewport()
+        page.locator("#examples button").first.click()
+        expect_digit(page, 4)
+        expect(page.locator("#digit .top")).to_be_in_viewport()
+
+
+def test_about_tab_shows_what_lies_with_the_model(page):
+    page.get_by_role("tab", name="About the model").click()
+    accuracy = json.loads((ROOT / "model" / "eval_results.json").read_text())["eval_accuracy"]
+    expect(page.locator("body")).to_contain_text(f"{accuracy:.2%}")
+    expect(page.locator("body")).to_contain_text('pipeline("image-classification"')
+    plots = page.locator(".plots img")
+    expect(plots).to_have_count(4)
+    for plot in plots.all():
+        plot.scroll_into_view_if_needed()
+        expect(plot).to_have_js_property("complete", True)
+        assert plot.evaluate("image => image.naturalWidth") > 100
+
+
+def test_a_model_that_doubts_and_brings_nothing_but_itself(browser, tmp_path):
+    for name in ("model.safetensors", "preprocessor_config.json"):
+        shutil.copy(ROOT / "model" / name, tmp_path)
+    config = json.loads((ROOT / "model" / "config.json").read_text()) | {"score_threshold": 1.01}
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    with (
+        serve_app(tmp_path / "log", MODEL_ID=str(tmp_path)) as url,
+        visit(browser, url) as page,
+    ):
+        draw(page, STROKES["3"])
+        expect(page.locator("#digit")).to_have_text(re.compile(r"^\s*\?\s*This does not look like"))
+        expect(page.locator("#digit .verdict")).to_contain_text("At best a 3")
+        page.get_by_role("tab", name="About the model").click()
+        expect(page.locator("body")).to_contain_text("Load it elsewhere")
+        expect(page.locator(".plots img")).to_have_count(0)
 
 
 def test_predict_returns_a_label_for_every_test_digit(client, tmp_path, digits):
@@ -211,17 +391,61 @@ def test_no_picture_is_refused_with_a_sentence(client):
         client.predict(None, api_name="/predict")
 
 
-def test_no_file_of_the_server_can_be_read(app_url):
-    """A path that was not uploaded is refused, whatever it points to."""
-    body = json.dumps({"data": [{"path": "/etc/hostname", "meta": {"_type": "gradio.FileData"}}]})
-    request = urllib.request.Request(
-        f"{app_url}/gradio_api/call/predict",
-        body.encode(),
-        {"Content-Type": "application/json"},
-    )
-    event = json.load(urllib.request.urlopen(request))["event_id"]
-    stream = urllib.request.urlopen(f"{app_url}/gradio_api/call/predict/{event}").read()
-    assert b"event: error" in stream and b"confidence" not in stream
-    for path in ("/etc/hostname", str(ROOT / "app.py"), "app.py"):
+FILE = {"meta": {"_type": "gradio.FileData"}}
+
+
+@pytest.mark.parametrize("marks", [FILE, {}], ids=["as a file", "unmarked"])
+def test_no_file_of_the_server_can_be_read(app_url, marks):
+    """A path that was not uploaded is refused, whatever it points to: an image, too."""
+    for path in ("/etc/hostname", str(ROOT / "examples" / "1-mnist.png")):
+        body = json.dumps({"data": [{"path": path} | marks]})
+        request = urllib.request.Request(
+            f"{app_url}/gradio_api/call/predict",
+            body.encode(),
+            {"Content-Type": "application/json"},
+        )
+        event = json.load(urllib.request.urlopen(request))["event_id"]
+        stream = urllib.request.urlopen(f"{app_url}/gradio_api/call/predict/{event}").read()
+        assert b"event: error" in stream and b"not uploaded" in stream
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(f"{app_url}/gradio_api/file={path}")
+
+
+def test_requests_are_limited_in_size(app_url):
+    connection = http.client.HTTPConnection(urlsplit(app_url).netloc)
+    connection.putrequest("POST", "/gradio_api/call/predict")
+    connection.putheader("Content-Length", 23_000_000)
+    connection.endheaders()
+    assert connection.getresponse().status == 413
+
+
+def test_curl_as_the_readme_has_it(app_url, tmp_path):
+    block = next(b for b in re.findall(r"```bash\n(.+?)```", README, re.S) if "curl" in b)
+    (tmp_path / "digit.png").write_bytes(encode(seven(), "PNG"))
+    command = block.replace("http://127.0.0.1:7860", app_url)
+    result = subprocess.run(["bash", "-ec", command], cwd=tmp_path, capture_output=True, text=True)
+    assert '{"label": "7"' in result.stdout, result.stderr
+
+
+def test_agents_find_and_call_predict(app_url):
+    """Over the Model Context Protocol: one tool, with its docstring, which reads a picture."""
+
+    async def use():
+        async with (
+            streamable_http_client(f"{app_url}/gradio_api/mcp/") as (read, write, _),
+            ClientSession(read, write) as session,
+        ):
+            await session.initialize()
+            (tool,) = (await session.list_tools()).tools
+            content = base64.b64encode(encode(seven(), "PNG")).decode()
+            picture = {"picture": f"data:image/png;base64,{content}"}
+            broken = {"picture": "data:image/png;base64,AAAA"}
+            answers = [await session.call_tool(tool.name, x) for x in (picture, broken)]
+            return tool, answers
+
+    with ThreadPoolExecutor() as thread:  # Playwright's own event loop runs in this one
+        tool, (good, bad) = thread.submit(asyncio.run, use()).result()
+    assert tool.name == "predict" and "handwritten digit" in tool.description
+    assert "64 megapixels" in tool.inputSchema["properties"]["picture"]["description"]
+    assert "'label': '7'" in good.content[0].text
+    assert bad.isError and "not an image that can be read" in bad.content[0].text

@@ -10,7 +10,9 @@ from huggingface_hub import RepoCard, SpaceCardData
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
-PINS = dict(re.findall(r"^([\w-]+)==([\w.]+)", (ROOT / "requirements.txt").read_text(), re.M))
+PINS = dict(
+    re.findall(r"^([\w-]+)(?:\[\w+\])?==([\w.]+)", (ROOT / "requirements.txt").read_text(), re.M)
+)
 
 
 def test_front_matter_is_a_space_that_builds():
@@ -28,7 +30,7 @@ def test_front_matter_is_a_space_that_builds():
 def test_every_requirement_is_pinned():
     for name in ("requirements.txt", "requirements-dev.txt"):
         for line in (ROOT / name).read_text().splitlines():
-            assert re.match(r"#|-r requirements.txt$|[\w-]+==[\w.]+( #|$)", line), line
+            assert re.match(r"#|-r requirements.txt$|[\w-]+(\[\w+\])?==[\w.]+( #|$)", line), line
 
 
 def test_every_link_to_a_file_leads_somewhere():

@@ -1,0 +1,227 @@
+"""What the app does with hostile uploads and calls.
+
+    python benchmarks/fuzz.py
+    python benchmarks/fuzz.py --count 2000 --seed 0
+
+Broken, cut, swapped and enlarged image files, decompression bombs, other files under an image's
+name, JSON of the wrong type, size and depth, paths and addresses of files on the server. Each must
+be answered, by a digit, a sentence or a refusal of its HTTP request; none may make the app die,
+fail with an internal error, keep memory, or give away a file. The same seed gives the same cases.
+"""
+
+import argparse
+import io
+import json
+import random
+import struct
+import sys
+import zlib
+from collections import Counter
+
+import httpx
+import numpy as np
+from PIL import Image, ImageDraw
+from serving import FIVE, ROOT, memory, serve_app
+
+SERVER_FILES = ["/etc/passwd", "app.py", str(ROOT / "examples" / "1-mnist.png")]
+TIMEOUT = 60  # seconds
+
+
+def five(side: int = 120) -> Image.Image:
+    """A picture of a 5."""
+    picture = Image.new("RGB", (side, side), "white")
+    for stroke in FIVE:
+        ImageDraw.Draw(picture).line([(x * side, y * side) for x, y in stroke], "#111", side // 15)
+    return picture
+
+
+def encode(picture: Image.Image, kind: str) -> bytes:
+    """A picture as a file's content."""
+    file = io.BytesIO()
+    picture.save(file, kind)
+    return file.getvalue()
+
+
+def png_bomb(width: int, height: int) -> bytes:
+    """A PNG of a few kilobytes that claims many white pixels, and holds up to 20,000 x 20,000."""
+
+    def chunk(name: bytes, content: bytes) -> bytes:
+        checksum = struct.pack(">I", zlib.crc32(name + content))
+        return struct.pack(">I", len(content)) + name + content + checksum
+
+    packer = zlib.compressobj(9)
+    row = b"\0" + b"\xff" * (min(width, 20_000) // 8)
+    rows = b"".join(packer.compress(row) for _ in range(min(height, 20_000))) + packer.flush()
+    header = struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    parts = [chunk(b"IHDR", header), chunk(b"IDAT", rows), chunk(b"IEND", b"")]
+    return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
+
+
+WHOLE = [encode(five(), kind) for kind in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")]
+BOMBS = [png_bomb(20_000, 20_000), png_bomb(8_000, 7_999), png_bomb(2**31 - 1, 2**31 - 1)]
+NO_IMAGES = [
+    b"",
+    b"\0" * 100_000,
+    b"This is no image.",
+    b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>",
+    b"<!DOCTYPE x [<!ENTITY e SYSTEM 'file:///etc/passwd'>]><x>&e;</x>",
+    b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file\n",
+    b"PK\3\4" + b"\0" * 100,
+]
+NO_DRAWINGS = [
+    None, 7, True, [], {}, "x", "data:image/png;base64,", "data:image/png;base64,AAAA",
+    "data:image/png;base64," + "A" * 1_000_000, "data:text/html;base64,PGI+", "/etc/passwd",
+    "file:///etc/passwd", {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
+    "\0" * 1000, [[[[[[]]]]]], "9" * 20_000_000,
+]  # fmt: skip
+NO_PICTURES = [
+    *({"path": path} for path in SERVER_FILES),
+    *({"path": path, "meta": {"_type": "gradio.FileData"}} for path in [*SERVER_FILES, "..", ""]),
+    *({"path": "x", "url": url, "meta": {"_type": "gradio.FileData"}} for url in (
+        "file:///etc/passwd", "http://127.0.0.1:1/", "http://169.254.169.254/", "ftp://x/y")),
+    {"url": "data:image/png;base64,AAAA"}, {}, [], 7, "x", *SERVER_FILES, "9" * 20_000_000,
+]  # fmt: skip
+NO_JSON = [b"", b"{", b"[" * 100_000, b'{"data":' * 50_000, b"\xff\xfe", b"9" * 20_000_000,
+           b'{"data": null}', b'{"data": []}', b'{"data": [1, 2, 3, 4]}', b"null"]  # fmt: skip
+
+
+def mutate(content: bytes, rng: random.Random) -> bytes:
+    """Damage a file: change, cut, repeat, insert or swap bytes, or claim another size."""
+    data = bytearray(content)
+    for _ in range(rng.choice([1, 3, 30])):
+        start, length = rng.randrange(len(data)), rng.choice([1, 4, 64])
+        match rng.randrange(6):
+            case 0:
+                data[start : start + length] = rng.randbytes(length)
+            case 1:
+                data[start] ^= 1 << rng.randrange(8)
+            case 2:
+                del data[rng.randrange(8, len(data)) if len(data) > 9 else len(data) :]
+            case 3:
+                data[start:start] = data[start : start + length] * rng.choice([2, 100])
+            case 4:
+                head = rng.randrange(min(64, len(data)))
+                data[head : head + 4] = b"\xff\xff\xff\x7f"
+            case 5:
+                data[start:start] = rng.choice(WHOLE)[: rng.randrange(1, 200)]
+        if not data:
+            break
+    return bytes(data)
+
+
+class Attacker:
+    """Speaks to the app as a program does, and notes how each attempt was answered."""
+
+    def __init__(self, url: str):
+        self.http = httpx.Client(base_url=url, timeout=TIMEOUT)
+        config = self.http.get("/config").json()
+        canvas = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "draw")
+        self.fn_index = next(
+            d["id"]
+            for d in config["dependencies"]
+            if d["targets"] == [[canvas, "input"]] and d["backend_fn"]
+        )
+
+    def upload(self, content: bytes, name: str) -> str:
+        """Send a file and ask `/predict` for its digit."""
+        answer = self.http.post("/gradio_api/upload", files={"files": (name, content)})
+        if answer.is_error:
+            return outcome(answer.status_code)
+        return self.predict({"path": answer.json()[0], "meta": {"_type": "gradio.FileData"}})
+
+    def predict(self, picture: object) -> str:
+        """Call `/predict` with any JSON."""
+        return self.call(json.dumps({"data": [picture]}).encode())
+
+    def call(self, body: bytes) -> str:
+        """Call `/predict` with any bytes."""
+        headers = {"Content-Type": "application/json"}
+        answer = self.http.post("/gradio_api/call/predict", content=body, headers=headers)
+        if answer.is_error:
+            return outcome(answer.status_code)
+        stream = self.http.get(f"/gradio_api/call/predict/{answer.json()['event_id']}").text
+        if leaks(stream):
+            return "a file was given away"
+        if "event: complete" in stream:
+            return "a digit"
+        return "a sentence" if '"error": "' in stream else f"an error without a sentence: {stream}"
+
+    def draw(self, drawing: object) -> str:
+        """Send any JSON as the canvas's drawing."""
+        session = {"session_hash": f"{random.getrandbits(64):x}"}
+        body = {"data": [drawing], "fn_index": self.fn_index, **session}
+        answer = self.http.post("/gradio_api/queue/join", json=body)
+        if answer.is_error:
+            return outcome(answer.status_code)
+        with self.http.stream("GET", "/gradio_api/queue/data", params=session) as stream:
+            for line in stream.iter_lines():
+                if "process_completed" in line:
+                    if leaks(line):
+                        return "a file was given away"
+                    done = json.loads(line[6:])
+                    told = done["success"] or done["output"].get("error")
+                    return "a sentence" if told else f"an error without a sentence: {line[:300]}"
+        return "no answer"
+
+    def attempt(self, rng: random.Random) -> str:
+        """One hostile upload or call, chosen at random."""
+        name = rng.choice(
+            ["a.png", "a.jpg", "../../a.gif", "a.svg", "a\0.tiff", "ä" * 200 + ".bmp"]
+        )
+        match rng.choices(range(6), [80, 6, 3, 5, 5, 2])[0]:
+            case 0:
+                return self.upload(mutate(rng.choice(WHOLE), rng), name)
+            case 1:
+                return self.upload(rng.choice(NO_IMAGES), name)
+            case 2:
+                return self.upload(rng.choice(BOMBS), name)
+            case 3:
+                return self.draw(rng.choice(NO_DRAWINGS))
+            case 4:
+                answer = self.predict(rng.choice(NO_PICTURES))
+                return "a file was given away" if answer == "a digit" else answer
+            case 5:
+                return self.call(rng.choice(NO_JSON))
+
+
+def outcome(status: int) -> str:
+    """A refused HTTP request, in words."""
+    return "an HTTP refusal, 4xx" if status < 500 else f"an internal error, {status}"
+
+
+def leaks(text: str) -> bool:
+    """Whether an answer holds the content of the server's own files."""
+    return "root:x:" in text or "import gradio" in text
+
+
+def main() -> None:
+    """Start the app, attack it, print the table; exit 1 if something is not as it must be."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--count", type=int, default=2000)
+    parser.add_argument("--seed", type=int, default=0)
+    arguments = parser.parse_args()
+    rng, outcomes, samples = random.Random(arguments.seed), Counter(), []
+    with serve_app() as (url, pid):
+        attacker = Attacker(url)
+        attacker.upload(WHOLE[0], "5.png")
+        samples.append(memory(pid))
+        for _ in range(arguments.count):
+            try:
+                outcomes[attacker.attempt(rng)] += 1
+            except httpx.HTTPError as error:
+                outcomes[f"no answer: {error!r}"] += 1
+            samples.append(memory(pid))
+        alive = attacker.upload(WHOLE[0], "5.png") == "a digit"
+    print(f"| {arguments.count:,} hostile uploads and calls were answered by | |\n|---|---|")
+    for name, count in outcomes.most_common():
+        print(f"| {name} | {count:,} |")
+    print(f"| the app reads a 5 after them | {'yes' if alive else 'no'} |")
+    middle = np.median(samples[len(samples) // 2 :])
+    print(f"| memory at the start, at most, second half's median | {samples[0]:.0f}, "
+          f"{max(samples):.0f}, {middle:.0f} MB |")  # fmt: skip
+    good = {"a digit", "a sentence", "an HTTP refusal, 4xx"}
+    sys.exit(0 if alive and outcomes.keys() <= good else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,104 @@
+"""How long a visitor waits: for the page, and for the answer while drawing.
+
+    python benchmarks/latency.py
+
+Headless Chromium on the same machine, a fresh browser profile each time. The canvas works as soon
+as it stands on the page, since its listeners come with it. In mid-stroke, with the pen moving at
+every frame, one pointer event is timed from its dispatch until the page shows the answer that
+counts it in: what the canvas waits, a call that is still under way, the way to the server and back,
+both halves of the app, and one frame.
+"""
+
+import argparse
+import shutil
+from itertools import pairwise
+
+import numpy as np
+from playwright.sync_api import Browser, sync_playwright
+from serving import FIVE, serve_app
+
+FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
+# Moves the pen through `points`, one a frame, and resolves to the milliseconds from the last event
+# to the answer that counts it in, after which the page is at rest.
+TIME_LAST_EVENT = """(points) => new Promise((resolve, reject) => {
+  const canvas = document.querySelector("#draw canvas");
+  let sent = null, answered = null;
+  const observer = new MutationObserver(() =>
+    requestAnimationFrame(() => (answered = performance.now())));
+  const all = { subtree: true, childList: true, characterData: true, attributes: true };
+  observer.observe(document.querySelector("#digit"), all);
+  (function move() {
+    const [clientX, clientY] = points.shift();
+    sent = performance.now();
+    const place = { clientX, clientY, pointerId: 1, isPrimary: true, bubbles: true };
+    canvas.dispatchEvent(new PointerEvent("pointermove", place));
+    if (points.length) return requestAnimationFrame(move);
+    const poll = setInterval(() => {
+      const now = performance.now();
+      if (now - sent > 5000) reject("no answer within 5 s");
+      else if (!(answered > sent) || now - answered < 400) return;
+      clearInterval(poll);
+      observer.disconnect();
+      resolve(answered - sent);
+    }, 50);
+  })();
+})"""
+FIRST_CANVAS = """
+const seen = new MutationObserver(() => {
+  if (!document.querySelector("#draw canvas")) return;
+  seen.disconnect();
+  requestAnimationFrame(() => requestAnimationFrame(() => (window.drawn = performance.now())));
+});
+seen.observe(document, { subtree: true, childList: true });
+"""
+
+
+def load_page(browser: Browser, url: str) -> float:
+    """Milliseconds from the start of navigation until the canvas is painted, nothing cached."""
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.add_init_script(FIRST_CANVAS)
+        page.goto(url)
+        return page.wait_for_function("window.drawn").json_value()
+
+
+def time_strokes(browser: Browser, url: str, events: int) -> list[float]:
+    """Milliseconds from a pointer event in mid-stroke to the answer that counts it in."""
+    rng = np.random.default_rng(0)
+    with browser.new_context() as context:
+        page = context.new_page()
+        page.goto(url)
+        box = page.locator("#draw canvas").bounding_box()
+        corner, side = (box["x"], box["y"]), box["width"]
+        times = []
+        for _ in range(events):
+            # Part of a 5, at a pen's pace and of a random length: calls are under way at its end.
+            path = np.concatenate([np.linspace(*ends, 10) for ends in pairwise(FIVE[0])])
+            path = (corner + side * path)[: rng.integers(15, len(path))]
+            page.mouse.move(*path[0])
+            page.mouse.down()
+            times.append(page.evaluate(TIME_LAST_EVENT, path.tolist()))
+            page.mouse.up()
+            page.get_by_role("button", name="Clear", exact=True).click()
+    return times
+
+
+def main() -> None:
+    """Print the table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--loads", type=int, default=10, help="how often the page is loaded")
+    parser.add_argument("--events", type=int, default=200, help="pointer events that are timed")
+    arguments = parser.parse_args()
+    with serve_app() as (url, _), sync_playwright() as playwright:
+        path = shutil.which("chromium")
+        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        loads = [load_page(browser, url) for _ in range(arguments.loads)]
+        events = time_strokes(browser, url, arguments.events)
+    print("| milliseconds | n | p50 | p95 |\n|---|---|---|---|")
+    for name, times in (("load to canvas", loads), ("pointer event to answer", events)):
+        p50, p95 = np.percentile(times, [50, 95])
+        print(f"| {name} | {len(times)} | {p50:.0f} | {p95:.0f} |")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,105 @@
+const paper = element.querySelector(".paper");
+const canvas = paper.querySelector("canvas");
+const [undoButton, clearButton] = element.querySelectorAll("button");
+const pen = canvas.getContext("2d");
+const SENT_SIZE = 140; // pixels: reads as well as more do, in a third of the time
+const SEND_EVERY = 50; // milliseconds, while drawing
+let strokes = []; // lists of points [x, y]
+let drawing = false;
+let timer = null;
+let sent = "";
+
+const small = document.createElement("canvas");
+small.width = small.height = SENT_SIZE;
+
+function line(from, to) {
+  pen.beginPath();
+  pen.moveTo(...from);
+  pen.lineTo(...to);
+  pen.stroke();
+}
+
+function redraw() {
+  pen.fillStyle = "white";
+  pen.fillRect(0, 0, canvas.width, canvas.height);
+  pen.strokeStyle = "#111";
+  pen.lineWidth = canvas.width / 16;
+  pen.lineCap = pen.lineJoin = "round";
+  for (const stroke of strokes) stroke.forEach((point, i) => line(stroke[Math.max(i - 1, 0)], point));
+}
+
+function send() {
+  timer = null;
+  const copy = small.getContext("2d");
+  copy.drawImage(canvas, 0, 0, SENT_SIZE, SENT_SIZE);
+  sent = props.value = strokes.length ? small.toDataURL("image/png") : "";
+  trigger("input");
+}
+
+function sendSoon() {
+  timer ??= setTimeout(send, SEND_EVERY);
+}
+
+function showTools() {
+  paper.classList.toggle("drawn", strokes.length > 0);
+  undoButton.disabled = clearButton.disabled = strokes.length === 0;
+}
+
+function keep(rest) {
+  drawing = false;
+  strokes = rest;
+  redraw();
+  showTools();
+}
+function undo() {
+  keep(strokes.slice(0, -1));
+  sendSoon();
+}
+function clear() {
+  keep([]);
+  sendSoon();
+}
+
+function addPoint(event) {
+  const box = canvas.getBoundingClientRect();
+  const point = [
+    ((event.clientX - box.left) * canvas.width) / box.width,
+    ((event.clientY - box.top) * canvas.height) / box.height,
+  ];
+  const stroke = strokes.at(-1);
+  line(stroke.at(-1) ?? point, point); // a stroke's first point is a dot
+  stroke.push(point);
+  sendSoon();
+}
+
+canvas.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0 || !event.isPrimary) return; // a second finger, a resting palm
+  canvas.setPointerCapture(event.pointerId);
+  drawing = true;
+  strokes.push([]);
+  addPoint(event);
+  showTools();
+});
+canvas.addEventListener("pointermove", (event) => {
+  if (!drawing || !event.isPrimary) return;
+  const between = event.getCoalescedEvents?.() ?? [];
+  (between.length ? between : [event]).forEach(addPoint);
+});
+for (const end of ["pointerup", "pointercancel"])
+  canvas.addEventListener(end, (event) => event.isPrimary && (drawing = false));
+
+element.addEventListener("keydown", (event) => {
+  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") undo();
+  else if (event.key === "Delete" || event.key === "Backspace" || event.key === "Escape") clear();
+  else return;
+  event.preventDefault();
+});
+undoButton.addEventListener("click", undo);
+clearButton.addEventListener("click", clear);
+redraw();
+// An uploaded picture takes the drawing's place.
+watch("value", () => {
+  if (props.value !== "" || sent === "") return;
+  sent = "";
+  keep([]);
+});
