@@ -11,7 +11,6 @@ made with a generator seeded by i, so that every run gives the same table.
 """
 
 import gzip
-import json
 import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -84,7 +83,7 @@ class BenchmarkArguments:
     save_errors: Path | None = field(
         default=None, metadata={"help": "A folder for a contact sheet of each row's errors."}
     )
-    json: Path | None = field(default=None, metadata={"help": "A file for the table as JSON."})
+    output: Path | None = field(default=None, metadata={"help": "A file for the table as well."})
 
 
 @dataclass
@@ -260,12 +259,17 @@ def main() -> None:
 
     limits = sorted({0.5, model.config.score_threshold, 0.9})
     columns = ["accuracy", "ECE", "AUROC", *(f"score >= {limit:g}" for limit in limits), "blank"]
-    print(f"| pictures | count | {' | '.join(columns)} |\n|---{'|---:' * (len(columns) + 1)}|")
-    table = []
+    table, lines = [], []
+
+    def show(line: str) -> None:
+        print(line, flush=True)
+        lines.append(line)
+
+    show(f"| pictures | count | {' | '.join(columns)} |\n|---{'|---:' * (len(columns) + 1)}|")
 
     def add(name: str, count: int, figures: dict[str, float]) -> None:
         cells = [f"{figures[c]:.2%}" if c in figures else "" for c in columns]
-        print(f"| {name} | {count:,} | {' | '.join(cells)} |", flush=True)
+        show(f"| {name} | {count:,} | {' | '.join(cells)} |")
         table.append({"pictures": name, "count": count, **figures})
 
     def wanted(name: str) -> bool:
@@ -292,8 +296,8 @@ def main() -> None:
             arguments.save_errors.mkdir(parents=True, exist_ok=True)
             file = re.sub(r"\W+", "_", row.name) + ".png"
             contact_sheet(row, pixel_values, answers).save(arguments.save_errors / file)
-    if arguments.json is not None:
-        arguments.json.write_text(json.dumps(table, indent=2) + "\n")
+    if arguments.output is not None:
+        arguments.output.write_text("\n".join(lines) + "\n")
 
 
 if __name__ == "__main__":

@@ -28,7 +28,7 @@ from transformers.image_utils import load_image
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor | str | Path
 
-WORKING_SIZE = 448  # pixels: larger pictures are reduced first
+WORKING_SIZE = 224  # pixels: larger pictures are reduced first
 MIN_CONTRAST = 0.1  # 0-1: fainter than this is paper, not ink
 EVEN_CONTRAST = 0.06  # 0-1: paper that varies by less is even
 PAPER_WINDOW = 0.3  # of the picture's side: strokes are thinner
@@ -98,7 +98,7 @@ class MnistImageProcessor(BaseImageProcessor):
 
 
 def to_rgb(image: ImageLike) -> np.ndarray:
-    """A picture of any kind -> (H, W, 3) float32 0-1, at most 448 pixels a side, no alpha."""
+    """A picture of any kind -> (H, W, 3) float32 0-1, at most 224 pixels a side, no alpha."""
     if isinstance(image, (str, Path)):
         image = Image.open(image) if Path(image).is_file() else load_image(str(image))
     if not isinstance(image, Image.Image):
@@ -332,12 +332,17 @@ def _without_shadows(rgb: np.ndarray) -> np.ndarray:
     height, width, _ = rgb.shape
     window = max(7, int(min(height, width) * PAPER_WINDOW)) | 1
     smooth = ndimage.gaussian_filter(rgb, (height / 200, width / 200, 0))
-    # Continued beyond its edges, shading does not end there like a stroke.
-    smooth = np.pad(smooth, [(window, window)] * 2 + [(0, 0)], "reflect", reflect_type="odd")
     # Strokes are thin: they differ more from their surroundings than these from their mean.
     detail = smooth - ndimage.uniform_filter(smooth, (window, window, 1))
-    fill = ndimage.grey_closing if (detail**3).sum() < 0 else ndimage.grey_opening
-    difference = (smooth - fill(smooth, (window, window, 1)))[window:-window, window:-window]
+    dark = (detail**3).sum() < 0
+    # Continued beyond its edges, shading does not end there like a stroke.
+    wide = np.pad(smooth, [(window, window)] * 2 + [(0, 0)], "reflect", reflect_type="odd")
+    fill = ndimage.grey_closing if dark else ndimage.grey_opening
+    paper = fill(wide, (window, window, 1))[window:-window, window:-window]
+    difference = smooth - paper
+    if dark:  # ink takes the same share of the light from paper in the sun and in the shade
+        level = np.median(paper, axis=(0, 1))
+        difference *= level / np.maximum(paper, 0.4 * level + 0.01)
     return difference - np.median(difference, axis=(0, 1))
 
 

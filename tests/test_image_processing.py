@@ -58,6 +58,21 @@ def shaded_photo() -> Image.Image:
     return Image.fromarray(np.uint8(rgb.clip(0, 1) * 255))
 
 
+def shadowed_photo() -> Image.Image:
+    """The same, with the edge of a shadow across it."""
+    rgb = np.asarray(shaded_photo(), np.float32)
+    y, x = np.mgrid[0:1:280j, 0:1:280j]
+    return Image.fromarray(np.uint8(rgb * np.where(x + 0.3 * y > 0.75, 0.55, 1)[..., None]))
+
+
+def across_bands() -> Image.Image:
+    """SEVEN, inverted in the left and the right quarter."""
+    pixels = np.asarray(ImageOps.invert(SEVEN)).copy()
+    for band in (slice(None, 70), slice(210, None)):
+        pixels[:, band] = 255 - pixels[:, band]
+    return Image.fromarray(pixels)
+
+
 PICTURES = {
     "white on black": ImageOps.invert(SEVEN),
     "grey on grey": Image.eval(SEVEN, lambda level: 120 + level // 4),
@@ -79,6 +94,9 @@ PICTURES = {
     "cropped to its edges": SEVEN.crop(ImageOps.invert(SEVEN).getbbox()),
     "dark frame around it": ImageOps.expand(SEVEN, 12, fill=0),
     "photograph": shaded_photo(),
+    "photograph with a shadow": shadowed_photo(),
+    "across bands of paper": across_bands(),
+    "small scan, cropped": SEVEN.crop(ImageOps.invert(SEVEN).getbbox()).resize((13, 16)),
     "array (H, W)": np.asarray(SEVEN),
     "array (1, H, W) bool": np.asarray(SEVEN)[None] > 127,
     "array (H, W, 3) float": np.asarray(SEVEN.convert("RGB")) / 255.0,
@@ -126,6 +144,20 @@ def test_specks_go_but_the_second_stroke_of_a_five_stays():
     pen.ellipse([20, 250, 26, 256], fill=0)
     assert similarity(frame(five), with_bar) > 0.99
     assert similarity(with_bar, without_bar) < 0.95
+
+
+def test_what_comes_in_from_outside_of_the_picture_is_not_of_the_digit():
+    picture = SEVEN.copy()
+    ImageDraw.Draw(picture).polygon([(280, 100), (262, 130), (280, 160)], fill=0)
+    assert similarity(frame(picture), frame(SEVEN)) > 0.99
+
+
+def test_zero_cropped_to_its_edges_is_not_taken_for_bands():
+    """Its top and bottom touch two opposite edges in the same place."""
+    zero = Image.new("L", (160, 160))
+    ImageDraw.Draw(zero).ellipse((40, 0, 120, 159), outline=255, width=30)
+    small = zero.resize((16, 16), Image.Resampling.BOX)
+    assert similarity(frame(small), frame(ImageOps.expand(zero, 40))) > 0.85
 
 
 def test_mnist_passes_through(digits):
