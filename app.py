@@ -175,7 +175,7 @@ def predict(picture: str | None) -> dict[str, float]:
     """Read the handwritten digit in a picture.
 
     The picture may have any size and any colours, dark on light or light on dark, and shows one
-    digit anywhere in it. A top score below the model's `score_threshold`, 0.5 unless its config
+    digit anywhere in it. A top score below the model's `score_threshold`, 0.6 for the one that comes with it and its config
     says otherwise, means that the picture does not look like a digit.
 
     Args:

@@ -30,12 +30,14 @@ class MnistDataset(torch.utils.data.Dataset):
         labels: (N,) int64, 0-9, or -1 for what is no digit, of which each digit is a tenth.
         augmentation: Called with each batch of `pixel_values` and a generator, or None.
         seed: Of the augmentation.
+        num_appended: How many of the images, the last ones, `append` has added.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     augmentation: Callable[[torch.Tensor, torch.Generator], torch.Tensor] | None = None
     seed: int = 0
+    num_appended: int = 0
 
     def __len__(self) -> int:
         return len(self.images)
@@ -59,6 +61,7 @@ class MnistDataset(torch.utils.data.Dataset):
         """Add more images (M, 28, 28) uint8 with labels (M,)."""
         self.images = torch.cat([self.images, torch.from_numpy(images)])
         self.labels = torch.cat([self.labels, torch.from_numpy(labels)])
+        self.num_appended += len(images)
 
     def select(self, indices: torch.Tensor) -> "MnistDataset":
         """The digits at these indices (M,), without augmentation."""

@@ -80,7 +80,9 @@ def write_model_card(
         dataset_link=link if on_hub else "a local dataset",
         evaluated_on="of the test set" if on_test else "that were held out of the training set",
         parameters=trainer.model.num_parameters(),
-        train_images=len(trainer.train_dataset),
+        train_images=len(trainer.train_dataset) - trainer.train_dataset.num_appended,
+        synthetic_images=trainer.train_dataset.num_appended,
+        score_threshold=trainer.model.config.score_threshold,
         command=command_line(),
         resumed=trainer.args.resume_from_checkpoint is not None,
         hardware=describe_hardware(trainer.args.device),
@@ -126,4 +128,5 @@ def describe_hardware(device: torch.device) -> str:
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    return f"{torch.get_num_threads()} CPU cores ({names[0] if names else platform.machine()})"
+    cores = torch.get_num_threads()
+    return f"{cores} CPU core{'s' if cores > 1 else ''} ({names[0] if names else platform.machine()})"
