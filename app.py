@@ -175,8 +175,8 @@ def predict(picture: str | None) -> dict[str, float]:
     """Read the handwritten digit in a picture.
 
     The picture may have any size and any colours, dark on light or light on dark, and shows one
-    digit anywhere in it. A top score below the model's `score_threshold`, 0.6 for the one that comes with it and its config
-    says otherwise, means that the picture does not look like a digit.
+    digit anywhere in it. A top score below `score_threshold` in the model's configuration (0.6 in
+    that of the model that comes with the app) means that it does not look like a digit.
 
     Args:
         picture: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, at most 20 MB and 64 megapixels.

@@ -129,4 +129,5 @@ def describe_hardware(device: torch.device) -> str:
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
     cores = torch.get_num_threads()
-    return f"{cores} CPU core{'s' if cores > 1 else ''} ({names[0] if names else platform.machine()})"
+    name = names[0] if names else platform.machine()
+    return f"{cores} CPU core{'s' if cores > 1 else ''} ({name})"
