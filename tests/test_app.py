@@ -155,6 +155,8 @@ def test_undo_and_clear_by_button_and_by_key(page):
         expect_digit(page, 4)
         take_back()
         assert canvas.evaluate(pixels) == one_stroke
+    undo.click()
+    assert canvas.evaluate(pixels) == blank
     for wipe in (clear.click, lambda: canvas.press("Delete")):
         draw(page, STROKES["7"])
         expect_digit(page, 7)
