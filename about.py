@@ -52,13 +52,14 @@ def show_about(name_or_path: str) -> None:
         results = json.loads(Path(path).read_text())
         lines = [line.format(results[key]) for key, line in RESULTS.items() if key in results]
         gr.Markdown("### On MNIST\n" + " ".join(lines))
-    if path := find(name_or_path, "benchmark.md"):
-        gr.Markdown("### On harder pictures\n\n" + Path(path).read_text())
     with gr.Row(elem_classes="plots"):
         for file, title in PLOTS.items():
             if path := find(name_or_path, file):
                 with gr.Column():
                     gr.Markdown(f"### {title}")
                     gr.Image(path, label=title, show_label=False, container=False, buttons=[])
+    if path := find(name_or_path, "benchmark.md"):
+        table = Path(path).read_text()
+        gr.Markdown(f"### On harder pictures\n\n{table}", elem_classes="table")
     name = "user/mnist-cnn" if Path(name_or_path).is_dir() else name_or_path
     gr.Markdown(LOADING.format(name=name))
