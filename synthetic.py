@@ -147,6 +147,7 @@ OTHERS = """
 # How many pictures of each kind there are for each one of MNIST's.
 SHARES = {"handwritten": 0.25, "damaged": 0.35, "non_digits": 0.15}
 NOT_A_DIGIT = -1
+PROCESSOR = MnistImageProcessor()
 CANVAS = 84  # pixels
 PRINTED_SHARE = 0.04  # of the digits: people show printed ones, too
 
@@ -175,7 +176,7 @@ def other_models() -> list[list[np.ndarray]]:
 
 
 def curve(points: np.ndarray, steps: int = 8) -> np.ndarray:
-    """A smooth line through points (N, 3), with corners -> (M, 2). A Catmull-Rom spline."""
+    """A smooth line through points (N, 3), with corners -> (M, 2): Catmull & Rom's spline, 1974."""
     corner = points[:, 2] > 0
     xy = np.repeat(points[:, :2], np.where(corner, 2, 1), axis=0)
     xy = np.concatenate([2 * xy[:1] - xy[1:2], xy, 2 * xy[-1:] - xy[-2:-1]])
@@ -236,7 +237,7 @@ def pen_width(rng: np.random.Generator) -> float:
 
 
 def handwritten_digit(digit: int, rng: np.random.Generator) -> np.ndarray:
-    """A digit as somebody somewhere writes it, (112, 112) float32 0-1."""
+    """A digit as somebody somewhere writes it, (84, 84) float32 0-1."""
     models, shares = digit_models(digit)
     return draw(write(models[rng.choice(len(models), p=shares)], rng), pen_width(rng))
 
@@ -250,7 +251,7 @@ def fonts() -> list[str]:
 
 
 def printed(characters: str, rng: np.random.Generator) -> np.ndarray:
-    """Characters in a random font, a little turned and slanted, (112, 112) float32 0-1."""
+    """Characters in a random font, a little turned and slanted: (H, W) float32 0-1, at most 84."""
     font = ImageFont.truetype(rng.choice(fonts()), 80)
     left, top, right, bottom = font.getbbox(characters)
     image = Image.new("L", (right - left + 60, bottom - top + 60))
@@ -446,7 +447,7 @@ def damaged(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def frame(picture: np.ndarray) -> np.ndarray:
     """A picture (H, W) 0-1, as the image processor frames it -> (28, 28) uint8."""
     rgb = np.repeat(np.float32(picture)[..., None], 3, axis=2)
-    return np.uint8(MnistImageProcessor().frame(np.rint(rgb * 255) / 255) * 255 + 0.5)
+    return np.uint8(PROCESSOR.frame(np.rint(rgb * 255) / 255) * 255 + 0.5)
 
 
 def make_picture(kind: str, digit: int, image: np.ndarray, seed: tuple[int, ...]) -> np.ndarray:

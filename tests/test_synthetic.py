@@ -73,12 +73,20 @@ def test_each_way_of_writing_is_read_as_its_digit(model):
             assert (predicted == digit).float().mean() >= 0.75, (digit, way)
 
 
+@pytest.fixture(scope="module")
+def classify(model):
+    """The pipeline as a program uses it."""
+    return pipeline("image-classification", model=model, image_processor=MnistImageProcessor())
+
+
 @pytest.mark.parametrize("kind", NON_DIGITS, ids=lambda kind: kind.__name__)
-def test_what_is_no_digit_gets_a_low_score_from_the_plain_pipeline(kind, model, made):
-    classify = pipeline("image-classification", model=model, image_processor=MnistImageProcessor())
+def test_what_is_no_digit_gets_a_low_score_from_the_plain_pipeline(kind, model, classify):
     rng = np.random.default_rng(1)
     pictures = [Image.fromarray(np.uint8(kind(rng) * 255)) for _ in range(40)]
     scores = np.array([result[0]["score"] for result in classify(pictures, top_k=1)])
     assert (scores < model.config.score_threshold).mean() >= 0.85
-    blank = classify(Image.new("L", (280, 280), 255), top_k=10)
-    assert len(blank) == 10 and blank[0]["score"] < model.config.score_threshold
+
+
+def test_a_blank_picture_gets_a_low_score_from_the_plain_pipeline(model, classify):
+    scores = classify(Image.new("L", (280, 280), 255), top_k=10)
+    assert len(scores) == 10 and scores[0]["score"] < model.config.score_threshold
