@@ -1,4 +1,4 @@
-"""What the measurements share: the app in a process of its own, and what a visitor writes."""
+"""What measurements and tests share: the app in a process of its own, and what a visitor writes."""
 
 import os
 import socket
@@ -27,30 +27,44 @@ FIVE = [
 
 
 @contextmanager
-def serve_app() -> Iterator[tuple[str, int]]:
+def serve_app(
+    log: Path = Path(os.devnull),
+    folder: Path = ROOT,
+    python: str = sys.executable,
+    **environment: str,
+) -> Iterator[tuple[str, int]]:
     """Start `python app.py` on a free port; its address and process id, once it answers.
 
+    Args:
+        log: Where its output goes.
+        folder: Where app.py lies.
+        python: Runs it.
+        environment: Variables, beside those of this process.
+
     Raises:
-        RuntimeError: it did not start within a minute.
+        RuntimeError: it ended, or did not start within a minute.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    environment = {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
-    app = subprocess.Popen(
-        [sys.executable, "app.py"],
-        cwd=ROOT,
-        env=os.environ | environment,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    own = {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
+    with log.open("w") as output:
+        app = subprocess.Popen(
+            [python, "app.py"],
+            cwd=folder,
+            env=os.environ | own | environment,
+            stdout=output,
+            stderr=output,
+        )
     try:
         for _ in range(600):
             with suppress(OSError), urllib.request.urlopen(url):
                 break
+            if app.poll() is not None:
+                raise RuntimeError("The app ended: " + log.read_text())
             time.sleep(0.1)
         else:
-            raise RuntimeError("The app did not start within a minute.")
+            raise RuntimeError("The app did not start within a minute: " + log.read_text())
         yield url, app.pid
     finally:
         app.terminate()

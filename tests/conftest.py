@@ -2,13 +2,9 @@
 
 import os
 import shutil
-import socket
 import subprocess
 import sys
-import time
-import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import mkdtemp
 
@@ -21,6 +17,8 @@ import numpy as np
 import pytest
 from datasets import load_dataset
 from playwright.sync_api import Browser, sync_playwright
+
+from benchmarks.serving import serve_app
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "tests" / "mnist"
@@ -66,35 +64,8 @@ def trained(train, tmp_path_factory) -> Path:
 @pytest.fixture(scope="session")
 def app_url(tmp_path_factory) -> Iterator[str]:
     """The address of the app, started as `python app.py` with the shipped model."""
-    with serve_app(tmp_path_factory.mktemp("app") / "log") as url:
+    with serve_app(tmp_path_factory.mktemp("app") / "log") as (url, _):
         yield url
-
-
-@contextmanager
-def serve_app(
-    log: Path, folder: Path = ROOT, python: str = sys.executable, **environment: str
-) -> Iterator[str]:
-    """Start `python app.py` on a free port, wait until it answers, and stop it in the end."""
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    url = f"http://127.0.0.1:{port}"
-    environment = os.environ | {"GRADIO_SERVER_PORT": str(port)} | environment
-    with log.open("w") as output:
-        process = subprocess.Popen(
-            [python, "app.py"], cwd=folder, env=environment, stdout=output, stderr=output
-        )
-    try:
-        for _ in range(600):
-            with suppress(OSError), urllib.request.urlopen(url):
-                break
-            assert process.poll() is None, log.read_text()
-            time.sleep(0.1)
-        else:
-            pytest.fail("The app did not start within a minute:\n" + log.read_text())
-        yield url
-    finally:
-        process.terminate()
-        process.wait(10)
 
 
 @pytest.fixture(scope="session")

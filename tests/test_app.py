@@ -25,7 +25,8 @@ from mcp.client.streamable_http import streamable_http_client
 from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import expect
 
-from conftest import ROOT, serve_app
+from benchmarks.serving import serve_app
+from conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
 INVITATION = "Draw a digit from 0 to 9"
@@ -294,7 +295,7 @@ def test_a_model_that_doubts_and_brings_nothing_but_itself(browser, tmp_path):
     config = json.loads((ROOT / "model" / "config.json").read_text()) | {"score_threshold": 1.01}
     (tmp_path / "config.json").write_text(json.dumps(config))
     with (
-        serve_app(tmp_path / "log", MODEL_ID=str(tmp_path)) as url,
+        serve_app(tmp_path / "log", MODEL_ID=str(tmp_path)) as (url, _),
         visit(browser, url) as page,
     ):
         draw(page, STROKES["3"])

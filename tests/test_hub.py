@@ -17,7 +17,8 @@ import pytest
 import yaml
 from gradio_client import Client, handle_file
 
-from conftest import ROOT, SAMPLE, serve_app
+from benchmarks.serving import serve_app
+from conftest import ROOT, SAMPLE
 from hub import add_repo, serve
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification
@@ -147,7 +148,7 @@ def test_round_trip(hub, root, client, output, digit, tmp_path):
 
     # The app uses the classes beside it: it never executes code from the Hub.
     environment = {"MODEL_ID": "user/mnist-cnn", "HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"}
-    with serve_app(tmp_path / "log", HF_HOME=str(tmp_path / "app"), **environment) as url:
+    with serve_app(tmp_path / "log", HF_HOME=str(tmp_path / "app"), **environment) as (url, _):
         answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
     assert answer["label"] == answers[0][1]
     assert not list((tmp_path / "app").rglob("modeling_mnist.py"))
@@ -278,6 +279,6 @@ def test_space_deploys_with_the_documented_command(hub, root, client, digit, tmp
     python = tmp_path / "venv" / "bin" / "python"
     client(python, "-m", "pip", "install", "-q", "-r", space / "requirements.txt")
     home = {"HF_HOME": str(tmp_path / "home"), "PYTHONPATH": ""}
-    with serve_app(tmp_path / "log", space, str(python), **home) as url:
+    with serve_app(tmp_path / "log", space, str(python), **home) as (url, _):
         answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
     assert answer["label"] == "7"
