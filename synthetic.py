@@ -145,7 +145,7 @@ OTHERS = """
     50,0 10,20 5,60 40,100 90,70 80,15 50,0! | 35,35 35,40! | 65,35 65,40! | 30,65 50,78 70,65
 """
 # How many pictures of each kind there are for each one of MNIST's.
-SHARES = {"handwritten": 0.25, "damaged": 0.35, "non_digits": 0.15}
+SHARES = {"handwritten": 0.25, "damaged": 0.35, "non_digits": 0.2}
 NOT_A_DIGIT = -1
 PROCESSOR = MnistImageProcessor()
 CANVAS = 84  # pixels
@@ -233,7 +233,7 @@ def draw(strokes: list[np.ndarray], width: float, size: int = CANVAS) -> np.ndar
 
 def pen_width(rng: np.random.Generator) -> float:
     """Pixels on the canvas: mostly a pen, at times a hair or a thick brush."""
-    return float(np.exp(rng.normal(np.log(7), 0.5)).clip(2, 24))
+    return float(np.exp(rng.normal(np.log(7), 0.6)).clip(2, 30))
 
 
 def handwritten_digit(digit: int, rng: np.random.Generator) -> np.ndarray:
@@ -345,7 +345,7 @@ def noise(rng: np.random.Generator) -> np.ndarray:
     return np.float32(field)
 
 
-NON_DIGITS = {letters: 0.38, handwritten_other: 0.14, scribble: 0.14, thing: 0.22, noise: 0.12}
+NON_DIGITS = {letters: 0.32, handwritten_other: 0.12, scribble: 0.22, thing: 0.25, noise: 0.09}
 
 
 def lines(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -404,7 +404,7 @@ def blur(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def hollow(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Its outline alone, as on a poster."""
     large = ndimage.zoom(digit, 3, order=1) > rng.uniform(0.2, 0.6)
-    inner = ndimage.binary_erosion(large, iterations=int(rng.integers(2, 5)))
+    inner = ndimage.binary_erosion(large, iterations=int(rng.integers(1, 5)))
     return np.asarray(Image.fromarray(np.float32(large & ~inner)).reduce(3))
 
 
@@ -425,11 +425,11 @@ def paper(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 DAMAGES = {
-    lines: 0.32,
+    lines: 0.35,
     grain: 0.28,
     blots: 0.14,
     blur: 0.18,
-    hollow: 0.13,
+    hollow: 0.16,
     squash: 0.16,
     paper: 0.1,
 }

@@ -88,6 +88,10 @@ class MnistImageProcessor(BaseImageProcessor):
 
     def frame(self, rgb: np.ndarray) -> np.ndarray:
         """One picture (H, W, 3) float32 0-1 -> (28, 28) float32, 0 (paper) to 1 (ink)."""
+        grey = rgb[..., 0]
+        is_mnist = not (grey[[0, -1]].any() or grey[:, [0, -1]].any() or np.ptp(rgb, axis=2).any())
+        if is_mnist and is_framed(grey, self.image_size, self.digit_size):
+            return grey.copy()
         ink = find_ink(rgb)
         if is_framed(ink, self.image_size, self.digit_size):
             return ink.clip(0, 1).astype(np.float32)
@@ -103,14 +107,15 @@ def to_rgb(image: ImageLike) -> np.ndarray:
         image = Image.open(image) if Path(image).is_file() else load_image(str(image))
     if not isinstance(image, Image.Image):
         image = _array_to_pil(image)
+    if image.mode in ("L", "RGB") and not image.has_transparency_data:
+        image = _reduce(image)  # first, as every other step would copy all of a large photo
     with suppress(Exception):  # where the note of how to turn it is damaged, it stays as it is
         image = ImageOps.exif_transpose(image)
     if image.mode.startswith(("I", "F")):  # 16- and 32-bit grey, which convert() would clip
         levels = np.nan_to_num(np.asarray(image, np.float32))
         image = Image.fromarray(np.uint8(levels.clip(0) / max(levels.max(), 1) * 255))
     has_alpha = image.has_transparency_data
-    image = image.convert("RGBA" if has_alpha else "RGB")
-    image = image.reduce(max(1, -(-max(image.size) // WORKING_SIZE)))
+    image = _reduce(image.convert("RGBA" if has_alpha else "RGB"))
     pixels = np.asarray(image, np.float32) / 255
     return _flatten_alpha(pixels) if has_alpha else pixels
 
@@ -203,6 +208,12 @@ def frame_digit(digit: np.ndarray, image_size: int, digit_size: int) -> np.ndarr
     )
     framed = np.asarray(framed).clip(0, 1)
     return framed / framed.max()
+
+
+def _reduce(image: Image.Image) -> Image.Image:
+    """A picture of at most 224 pixels a side."""
+    factor = -(-max(image.size) // WORKING_SIZE)
+    return image.reduce(factor) if factor > 1 else image
 
 
 def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
