@@ -5,7 +5,9 @@ from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
-from transformers.trainer_utils import get_last_checkpoint
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from data import InputError
 
@@ -97,6 +99,7 @@ class MnistTrainingArguments(TrainingArguments):
     # Batches come finished from memory: there are no columns to drop and nothing to pin.
     remove_unused_columns: bool = False
     dataloader_pin_memory: bool = False
+    ddp_find_unused_parameters: bool | None = False
 
     def __post_init__(self):
         if not (self.do_train or self.do_eval):
@@ -145,10 +148,24 @@ def check_arguments(
     check_output_dir(Path(training_args.output_dir), training_args, model_args.model_name_or_path)
 
 
+def is_complete(checkpoint: Path) -> bool:
+    """Whether saving a checkpoint came to its end: `Trainer` writes its state last."""
+    try:
+        return bool(TrainerState.load_from_json(checkpoint / TRAINER_STATE_NAME))
+    except (OSError, ValueError, TypeError):
+        return False
+
+
+def last_checkpoint(output: Path) -> Path | None:
+    """The newest complete checkpoint in a folder."""
+    complete = filter(is_complete, output.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
+    return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
+
+
 def check_output_dir(
     output: Path, training_args: MnistTrainingArguments, model_name_or_path: str | None
 ) -> None:
-    """See to it that nothing is overwritten but the results of a finished run of the same kind.
+    """Find the last checkpoint, and overwrite nothing but a finished run of the same kind.
 
     Raises:
         InputError: with what to do instead.
@@ -156,11 +173,13 @@ def check_output_dir(
     if output.exists() and not output.is_dir():
         raise InputError(f"--output_dir {output} is a file. Name a folder.")
     resume = training_args.resume_from_checkpoint
-    checkpoint = get_last_checkpoint(output) if output.is_dir() else None
+    checkpoint = last_checkpoint(output)
     if resume in LAST and checkpoint is None:
         raise InputError(f"--output_dir {output} holds no checkpoint to resume from.")
-    if resume not in (None, *LAST) and not Path(resume, "trainer_state.json").is_file():
+    if resume not in (None, *LAST) and not is_complete(Path(resume)):
         raise InputError(f"--resume_from_checkpoint {resume} is no folder of a checkpoint.")
+    if resume in LAST:
+        training_args.resume_from_checkpoint = str(checkpoint)
     if resume or not output.is_dir() or not any(output.iterdir()):
         return
     ours = (output / "train_results.json").exists() or (output / "eval_results.json").exists()

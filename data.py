@@ -63,6 +63,10 @@ class MnistDataset(torch.utils.data.Dataset):
         self.labels = torch.cat([self.labels, torch.from_numpy(labels)])
         self.num_appended += len(images)
 
+    def to(self, device: torch.device) -> None:
+        """Keep everything on a device, where batches are then made."""
+        self.images, self.labels = self.images.to(device), self.labels.to(device)
+
     def select(self, indices: torch.Tensor) -> "MnistDataset":
         """The digits at these indices (M,), without augmentation."""
         return MnistDataset(self.images[indices], self.labels[indices])

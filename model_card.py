@@ -17,7 +17,7 @@ from trainer import MnistTrainer
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
 MNIST = "ylecun/mnist"
 SETTINGS = (
-    *("num_train_epochs", "max_steps", "per_device_train_batch_size"),
+    *("num_train_epochs", "max_steps", "world_size", "per_device_train_batch_size"),
     *("gradient_accumulation_steps", "optim", "learning_rate", "lr_scheduler_type", "warmup_steps"),
     *("weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm"),
     *("label_smoothing_factor", "bf16", "fp16", "seed"),
@@ -85,7 +85,7 @@ def write_model_card(
         score_threshold=trainer.model.config.score_threshold,
         command=command_line(),
         resumed=trainer.args.resume_from_checkpoint is not None,
-        hardware=describe_hardware(trainer.args.device),
+        hardware=describe_hardware(trainer.args.device, trainer.args.world_size),
         versions=" and ".join(f"{name} {version(name)}" for name in ("torch", "transformers")),
         settings=describe_settings(trainer),
         training=training,
@@ -121,13 +121,15 @@ def is_hub_id(name: str) -> bool:
     return re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) is not None and not Path(name).exists()
 
 
-def describe_hardware(device: torch.device) -> str:
-    """The GPU's name, or the number of CPU threads in use and the CPU's name."""
+def describe_hardware(device: torch.device, processes: int) -> str:
+    """How many GPUs, or CPU cores, were in use, and their name."""
     if device.type == "cuda":
-        return torch.cuda.get_device_name(device)
+        return (
+            f"{processes} GPU{'s' if processes > 1 else ''} ({torch.cuda.get_device_name(device)})"
+        )
     cpuinfo = Path("/proc/cpuinfo")
     lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
     names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    cores = torch.get_num_threads()
+    cores = processes * torch.get_num_threads()
     name = names[0] if names else platform.machine()
     return f"{cores} CPU core{'s' if cores > 1 else ''} ({name})"

@@ -22,20 +22,23 @@ import ctypes
 import shlex
 import sys
 from argparse import ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from accelerate.utils import broadcast_object_list
 from httpx2 import HTTPError  # what huggingface_hub is built on
 from huggingface_hub.errors import (
     HFValidationError,
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
 )
+from safetensors import SafetensorError
 from scipy.special import softmax
 from transformers import HfArgumentParser, set_seed
 
 from arguments import (
-    LAST,
     DataTrainingArguments,
     MnistTrainingArguments,
     ModelArguments,
@@ -75,7 +78,8 @@ def load_data(
     data_args: DataTrainingArguments, training_args: MnistTrainingArguments
 ) -> tuple[MnistDataset | None, MnistDataset | None]:
     """What to train on and what to evaluate on: the validation split if there is one, or test."""
-    splits = load_splits(data_args.dataset_name, data_args.dataset_config_name)
+    with training_args.main_process_first(desc="the dataset"):
+        splits = load_splits(data_args.dataset_name, data_args.dataset_config_name)
 
     def read(split: str, limit: int | None) -> MnistDataset:
         if split not in splits:
@@ -93,10 +97,15 @@ def load_data(
     elif training_args.do_eval:
         evaluation = read("test", data_args.max_eval_samples)
     if training_args.do_train and data_args.synthetic:
-        made = make_pictures(training.images.numpy(), training.labels.numpy(), training_args.seed)
-        training.append(*made)
+        made = None
+        if training_args.process_index == 0:
+            images, labels = training.images.numpy(), training.labels.numpy()
+            made = make_pictures(images, labels, training_args.seed)
+        training.append(*broadcast_object_list([made])[0])
     if training and data_args.augment:
         training.augmentation, training.seed = Augmentation(), training_args.seed
+    if training:
+        training.to(training_args.device)
     return training, evaluation
 
 
@@ -151,37 +160,69 @@ def main() -> None:
             f"to --hub_model_id may help. Its answer: {error}"
         ) from error
 
+    with writing_to(output):
+        run(trainer, model_args, data_args)
+    if training_args.push_to_hub:
+        push(trainer, output)
+
+
+def run(
+    trainer: MnistTrainer, model_args: ModelArguments, data_args: DataTrainingArguments
+) -> None:
+    """Train and evaluate, and leave model, metrics, plots and card in the output folder."""
+    args, eval_dataset, output = trainer.args, trainer.eval_dataset, Path(trainer.args.output_dir)
+    is_first = trainer.is_world_process_zero()
     train_metrics, eval_metrics = {}, {}
-    if training_args.do_train:
-        resume = training_args.resume_from_checkpoint
-        train_metrics = trainer.train(resume_from_checkpoint=resume in LAST or resume).metrics
+    if args.do_train:
+        train_metrics = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint).metrics
         trainer.save_model(_internal_call=True)  # or it would push at once, without card and plots
         trainer.log_metrics("train", train_metrics)
         trainer.save_metrics("train", train_metrics, combined=False)
         trainer.save_state()
-        plot_learning_curves(trainer.state.log_history, output / "learning_curves.png")
+        if is_first:
+            plot_learning_curves(trainer.state.log_history, output / "learning_curves.png")
 
-    if training_args.do_eval:
+    if args.do_eval:
         prediction = trainer.predict(eval_dataset, metric_key_prefix="eval")
         eval_metrics = prediction.metrics | {"eval_samples": len(eval_dataset)}
         trainer.log_metrics("eval", eval_metrics)
         trainer.save_metrics("eval", eval_metrics, combined=False)
-        true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, 1)
-        matrix = confusion_matrix(true, probabilities.argmax(1))
-        plot_confusion_matrix(matrix, output / "confusion_matrix.png")
-        plot_worst_errors(eval_dataset.images, true, probabilities, output / "worst_errors.png")
-        plot_calibration(true, probabilities, output / "calibration.png")
+        if is_first:
+            true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, 1)
+            matrix = confusion_matrix(true, probabilities.argmax(1))
+            plot_confusion_matrix(matrix, output / "confusion_matrix.png")
+            plot_worst_errors(eval_dataset.images, true, probabilities, output / "worst_errors.png")
+            plot_calibration(true, probabilities, output / "calibration.png")
 
-    if training_args.do_train and trainer.is_world_process_zero():
+    if args.do_train and is_first:
         write_model_card(trainer, model_args, data_args, train_metrics, eval_metrics)
-    if training_args.push_to_hub:
-        push(trainer, output)
+
+
+@contextmanager
+def writing_to(output: Path) -> Iterator[None]:
+    """Make a full disk, and whatever else keeps files from being written, a sentence.
+
+    Raises:
+        InputError: in place of that error.
+    """
+    try:
+        yield
+    except (OSError, SafetensorError, RuntimeError) as error:
+        # What torch.save raises tells of its origin only in its text.
+        if isinstance(error, RuntimeError) and "inline_container.cc" not in str(error):
+            raise
+        raise InputError(
+            f"Files could not be written to {output}: {error}\nWhat was there is as it was. Make "
+            f"room; if a checkpoint is there, --resume_from_checkpoint last goes on from it."
+        ) from error
 
 
 def push(trainer: MnistTrainer, output: Path) -> None:
     """Push what was trained; if that fails, say how to do it later."""
     try:
-        print(f"Pushed: {trainer.push_to_hub().commit_url}")
+        commit = trainer.push_to_hub()
+        if commit is not None:  # in the first of several processes
+            print(f"Pushed: {commit.commit_url}")
     # Whatever has gone wrong, and much can, the model is on disk.
     except Exception as error:
         folder = shlex.quote(str(output))

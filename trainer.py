@@ -1,14 +1,18 @@
 """A `Trainer` that keeps a moving average of the weights and logs the training accuracy."""
 
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 import torch
+from accelerate.utils import broadcast
 from huggingface_hub import HfApi
 from torch.optim.swa_utils import AveragedModel
 from transformers import Trainer
 from transformers.trainer import TRAINING_ARGS_NAME
+
+UNFINISHED = "_unfinished"  # a name that `Trainer.push_to_hub` leaves out
 
 
 class MnistTrainer(Trainer):
@@ -67,9 +71,18 @@ class MnistTrainer(Trainer):
         finally:
             self.model.load_state_dict(weights)
 
+    def share_average(self) -> None:
+        """Give every process the average of the first, the one that is saved.
+
+        Weights are the same everywhere, but not the statistics of batch normalisation.
+        """
+        if self.average is not None:
+            broadcast(self.average.module.state_dict())
+
     def train(self, *args, **kwargs):
         """`Trainer.train`; afterwards the model has the averaged weights, in plain float32."""
         output = super().train(*args, **kwargs)
+        self.share_average()
         if not self.args.load_best_model_at_end:
             self.model.load_state_dict(self.average.module.state_dict())
         self.average = None
@@ -79,19 +92,30 @@ class MnistTrainer(Trainer):
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         """`Trainer.evaluate`, of the averaged weights."""
+        self.share_average()
         with self.averaged_weights():
             return super().evaluate(*args, **kwargs)
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
+        if not self.args.should_save:
+            return
+        output = Path(output_dir or self.args.output_dir)
+        folder = output / UNFINISHED
+        shutil.rmtree(folder, ignore_errors=True)
         with self.averaged_weights():
-            super()._save(output_dir, self.model.state_dict())
+            super()._save(str(folder), self.model.state_dict())
         # A pickle of all arguments, the Hub token among them, has no place beside a model.
-        Path(output_dir or self.args.output_dir, TRAINING_ARGS_NAME).unlink(missing_ok=True)
+        (folder / TRAINING_ARGS_NAME).unlink()
+        # Only a file that is complete takes the place of one that was there.
+        for file in folder.iterdir():
+            file.replace(output / file.name)
+        folder.rmdir()
 
     def init_hf_repo(self, *args, **kwargs) -> None:
         """Create the repository, and find out now, not after training, if it cannot be written."""
         super().init_hf_repo(*args, **kwargs)
-        HfApi().auth_check(self.hub_model_id, token=self.args.hub_token, write=True)
+        if self.is_world_process_zero():
+            HfApi().auth_check(self.hub_model_id, token=self.args.hub_token, write=True)
 
     def create_model_card(self, *args, **kwargs) -> None:
         """Nothing: `Trainer.push_to_hub` would put its generic card over the one of train.py."""

@@ -1,7 +1,7 @@
 """What the app does with hostile uploads and calls.
 
-    python benchmarks/fuzz.py
-    python benchmarks/fuzz.py --count 2000 --seed 0
+    python -m benchmarks.fuzz
+    python -m benchmarks.fuzz --count 2000 --seed 0
 
 Broken, cut, swapped and enlarged image files, decompression bombs, other files under an image's
 name, JSON of the wrong type, size and depth, paths and addresses of files on the server. Each must
@@ -21,7 +21,8 @@ from collections import Counter
 import httpx
 import numpy as np
 from PIL import Image, ImageDraw
-from serving import FIVE, ROOT, memory, serve_app
+
+from benchmarks.serving import FIVE, ROOT, memory, serve_app
 
 SERVER_FILES = ["/etc/passwd", "app.py", str(ROOT / "examples" / "1-mnist.png")]
 TIMEOUT = 60  # seconds

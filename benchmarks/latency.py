@@ -1,6 +1,6 @@
 """How long a visitor waits: for the page, and for the answer while drawing.
 
-    python benchmarks/latency.py
+    python -m benchmarks.latency
 
 Headless Chromium on the same machine, a fresh browser profile each time. The canvas works as soon
 as it stands on the page, since its listeners come with it. In mid-stroke, with the pen moving at
@@ -15,7 +15,8 @@ from itertools import pairwise
 
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
-from serving import FIVE, serve_app
+
+from benchmarks.serving import FIVE, serve_app
 
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 # Moves the pen through `points`, one a frame, and resolves to the milliseconds from the last event

@@ -1,7 +1,7 @@
 """How the app bears many visitors who draw at once.
 
-    python benchmarks/load.py
-    python benchmarks/load.py --visitors 50 --seconds 60
+    python -m benchmarks.load
+    python -m benchmarks.load --visitors 50 --seconds 60
 
 Each visitor speaks Gradio's queue protocol as the page does: one call at a time, the next as soon
 as the answer is there, but no sooner than 50 ms after the last. Beside them there is one who asks
@@ -23,7 +23,8 @@ from itertools import cycle, pairwise
 import httpx
 import numpy as np
 from PIL import Image, ImageDraw
-from serving import FIVE, memory, processor_time, serve_app
+
+from benchmarks.serving import FIVE, memory, processor_time, serve_app
 
 SEND_EVERY = 0.05  # seconds, as static/canvas.js
 SIDE = 140  # pixels, as static/canvas.js

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
 from tempfile import mkdtemp
 
 # Nothing here may need, or wait for, a network, or find what a person has downloaded before.
@@ -38,11 +39,15 @@ def digits() -> tuple[list, np.ndarray]:
 
 @pytest.fixture(scope="session")
 def train(tmp_path_factory) -> Callable[..., subprocess.CompletedProcess]:
-    """Runs `python train.py` with these arguments as a user would, in a process of its own."""
+    """Runs `python train.py` with these arguments as a user would, in a process of its own.
 
-    def run(*arguments: str | Path) -> subprocess.CompletedProcess:
+    With `file_size`, in bytes, no file can grow beyond that: what a full disk does, for each file.
+    """
+
+    def run(*arguments: str | Path, file_size: int = RLIM_INFINITY) -> subprocess.CompletedProcess:
         return subprocess.run(
             [sys.executable, ROOT / "train.py", "--use_cpu", *map(str, arguments)],
+            preexec_fn=lambda: setrlimit(RLIMIT_FSIZE, (file_size, file_size)),
             cwd=tmp_path_factory.mktemp("empty"),
             capture_output=True,
             text=True,

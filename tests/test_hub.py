@@ -13,7 +13,9 @@ import textwrap
 import urllib.request
 from pathlib import Path
 
+import numpy as np
 import pytest
+import torch
 import yaml
 from gradio_client import Client, handle_file
 
@@ -152,6 +154,29 @@ def test_round_trip(hub, root, client, output, digit, tmp_path):
         answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
     assert answer["label"] == answers[0][1]
     assert not list((tmp_path / "app").rglob("modeling_mnist.py"))
+
+
+def test_two_processes_train_one_model_and_push_it_once(root, client, tmp_path, digits):
+    """`torchrun`, gloo on CPUs: as good as one process, and every file written by one of them."""
+    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
+    output = tmp_path / "mnist-cnn"
+    result = client(
+        *(*torchrun, ROOT / "train.py", "--use_cpu", "--max_steps", "60", "--bf16"),
+        *("--per_device_train_batch_size", "64", "--output_dir", output, "--disable_tqdm", "True"),
+        *("--push_to_hub", "--hub_model_id", "user/two"),
+        token="hf_user",
+    )
+    assert result.stdout.count("Pushed: ") == 1
+    assert len(commits(root, "models/user/two")) == 2  # the empty one, and the push
+    results = json.loads((output / "eval_results.json").read_text())
+    images, labels = digits
+    assert results["eval_samples"] == len(images)
+    pixel_values = np.stack([np.asarray(image) for image in images])[:, None] / np.float32(255)
+    model = MnistForImageClassification.from_pretrained(output).eval()
+    predicted = model(torch.from_numpy(pixel_values)).logits.argmax(1).numpy()
+    assert (predicted == labels).mean() == results["eval_accuracy"] > 0.85
+    card = (output / "README.md").read_text()
+    assert "| world_size | 2 |" in card and "| per_device_train_batch_size | 64 |" in card
 
 
 def test_what_is_pushed(root, output):

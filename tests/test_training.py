@@ -1,6 +1,7 @@
 """train.py as a user runs it: it learns, writes what it should, resumes, and refuses bad input."""
 
 import json
+import os
 import re
 import shutil
 import signal
@@ -80,7 +81,10 @@ def test_do_eval_alone_evaluates_a_saved_model_on_the_test_set(train, trained, t
 
 
 def test_killed_training_resumes_to_the_same_weights(train, trained, tmp_path):
-    """SIGKILL after the checkpoint of step 30 changes nothing in what step 60 ends with."""
+    """SIGKILL after the checkpoint of step 30 changes nothing in what step 60 ends with.
+
+    Nor does half a checkpoint, or a disk that is full when it is written.
+    """
     output = tmp_path / "killed"
     arguments = [*SHORT_RUN, "--output_dir", output]
     process = subprocess.Popen(
@@ -93,10 +97,23 @@ def test_killed_training_resumes_to_the_same_weights(train, trained, tmp_path):
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
     process.wait()
-    shutil.rmtree(output / "checkpoint-60", ignore_errors=True)  # were it faster than the signal
+    # As after a kill in the middle of a save: the newest checkpoint is there in part.
+    unfinished = output / "checkpoint-60"
+    shutil.rmtree(unfinished, ignore_errors=True)  # were it faster than the signal
+    shutil.copytree(output / "checkpoint-30", unfinished)
+    assert (unfinished / "trainer_state.json").stat().st_mtime_ns == max(
+        file.stat().st_mtime_ns
+        for file in unfinished.iterdir()  # what is written last
+    )
+    (unfinished / "trainer_state.json").write_bytes(b"{")
+    os.truncate(unfinished / "optimizer.pt", 1000)
 
     assert "holds an interrupted run" in train(*arguments).stderr  # and starts nothing over it
-    result = train(*arguments, "--resume_from_checkpoint", "last")
+    arguments += ["--resume_from_checkpoint", "last"]
+    full = train(*arguments, file_size=2_000_000)  # enough for the model, not for the optimizer
+    assert full.returncode == 1 and "Traceback" not in full.stderr
+    assert re.search(r"^train.py: Files could not be written to .*", full.stderr, re.M)
+    result = train(*arguments)
     assert result.returncode == 0, result.stderr
     weights, expected = (load_file(f / "model.safetensors") for f in (output, trained))
     assert all(torch.equal(weights[name], expected[name]) for name in expected)

@@ -8,11 +8,11 @@ import pytest
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from benchmark import digit_rows, frame, measure
+from benchmarks.corruptions import CORRUPTIONS
+from benchmarks.pictures import pen_drawing, photograph
+from benchmarks.robustness import digit_rows, frame, measure
 from conftest import ROOT, SAMPLE
-from corruptions import CORRUPTIONS
 from image_processing_mnist import MnistImageProcessor
-from pictures import pen_drawing, photograph
 
 
 @pytest.fixture(scope="module")
@@ -121,10 +121,10 @@ def test_the_number_of_processes_does_not_change_the_pictures(ten):
 
 
 def test_the_table(tmp_path):
-    command = [sys.executable, ROOT / "benchmark.py", "--model_name_or_path", ROOT / "model"]
-    command += ["--dataset_name", SAMPLE, "--max_samples", "20", "--output", "table.md"]
-    command += ["--train_val_split", "0.1", "--save_errors", "errors"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path)
+    command = [sys.executable, "-m", "benchmarks.robustness", "--dataset_name", SAMPLE]
+    command += ["--max_samples", "20", "--train_val_split", "0.1"]
+    command += ["--output", tmp_path / "table.md", "--save_errors", tmp_path / "errors"]
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     lines = (tmp_path / "table.md").read_text().splitlines()
     assert lines == [line for line in result.stdout.splitlines() if line.startswith("|")]

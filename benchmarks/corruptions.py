@@ -1,6 +1,6 @@
 """The fifteen corruptions of MNIST-C, each a function of a digit and a random generator.
 
-    from corruptions import CORRUPTIONS
+    from benchmarks.corruptions import CORRUPTIONS
 
     corrupted = CORRUPTIONS["fog"](digit, np.random.default_rng(0))
 

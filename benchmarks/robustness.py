@@ -1,9 +1,9 @@
 """How well a model reads digits that look unlike MNIST's, and whether it tells what is no digit.
 
     pip install -r requirements-dev.txt
-    python benchmark.py                                  the model in model/
-    python benchmark.py --rows photograph drawing --max_samples 500 --save_errors errors
-    python benchmark.py --train_val_split 0.1            no look at the test set
+    python -m benchmarks.robustness                                  the model in model/
+    python -m benchmarks.robustness --rows photograph drawing --max_samples 500 --save_errors errors
+    python -m benchmarks.robustness --train_val_split 0.1            no look at the test set
 
 Prints a Markdown table. Every picture but those of the first row goes through the image processor,
 as RGB, which is how `pipeline("image-classification")` gives it. The picture with the number i is
@@ -28,12 +28,8 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
-from corruptions import CORRUPTIONS
-from data import carve_validation, load_splits, to_tensors
-from image_processing_mnist import MnistImageProcessor
-from metrics import expected_calibration_error
-from modeling_mnist import MnistForImageClassification, load_pretrained
-from pictures import (
+from benchmarks.corruptions import CORRUPTIONS
+from benchmarks.pictures import (
     LETTERS,
     LIKE_DIGITS,
     NOISES,
@@ -44,6 +40,10 @@ from pictures import (
     photograph,
     scribble,
 )
+from data import carve_validation, load_splits, to_tensors
+from image_processing_mnist import MnistImageProcessor
+from metrics import expected_calibration_error
+from modeling_mnist import MnistForImageClassification, load_pretrained
 
 SLOW = 2000  # pictures at most in rows that take tens of milliseconds a picture
 
