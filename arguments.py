@@ -20,6 +20,10 @@ class ModelArguments:
         default=None,
         metadata={"help": "Start from this saved model, a folder or a Hub id, not from scratch."},
     )
+    conv_channels: list[int] = field(
+        default_factory=lambda: [64, 96, 96],
+        metadata={"help": "Channels of each stage of a new model; fewer are faster."},
+    )
     dropout: float = field(
         default=0.3, metadata={"help": "Dropout in the dense layers of a new model."}
     )
@@ -123,6 +127,8 @@ def check_arguments(
         raise InputError("--score_threshold is at least 0 and at most 1.")
     if not 0 <= model_args.dropout < 1 or not 0 <= model_args.ema_decay < 1:
         raise InputError("--dropout and --ema_decay are at least 0 and below 1.")
+    if min(model_args.conv_channels) < 1 or len(model_args.conv_channels) > 4:
+        raise InputError("--conv_channels are whole numbers from 1, for one to four stages.")
     limits = (data_args.max_train_samples, data_args.max_eval_samples)
     if any(limit is not None and limit < 1 for limit in limits):
         raise InputError("--max_train_samples and --max_eval_samples are at least 1.")

@@ -146,7 +146,7 @@ def load_pretrained(name_or_path: str) -> MnistForImageClassification:
     )
     if info["missing_keys"]:
         raise ValueError(f"{name_or_path} is not a {MnistForImageClassification.__name__}.")
-    return model
+    return model.to(memory_format=torch.channels_last)  # faster convolutions; the same weights
 
 
 MnistConfig.register_for_auto_class()

@@ -112,14 +112,18 @@ def load_data(
 def load_model(model_args: ModelArguments) -> MnistForImageClassification:
     """A new model, or the saved one that --model_name_or_path names."""
     if model_args.model_name_or_path is None:
-        config = MnistConfig(dropout=model_args.dropout, score_threshold=model_args.score_threshold)
-        model = MnistForImageClassification(config)
+        config = MnistConfig(
+            conv_channels=model_args.conv_channels,
+            dropout=model_args.dropout,
+            score_threshold=model_args.score_threshold,
+        )
+        model = MnistForImageClassification(config).to(memory_format=torch.channels_last)
     else:
         try:
             model = load_pretrained(model_args.model_name_or_path)
         except (OSError, ValueError, RuntimeError) as error:
             raise InputError(f"--model_name_or_path cannot be loaded: {error}") from error
-    return model.to(memory_format=torch.channels_last)  # faster convolutions; the same weights
+    return model
 
 
 def main() -> None:

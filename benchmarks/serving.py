@@ -57,12 +57,12 @@ def serve_app(
             stderr=output,
         )
     try:
-        for _ in range(600):
+        for _ in range(3000):
             with suppress(OSError), urllib.request.urlopen(url):
                 break
             if app.poll() is not None:
                 raise RuntimeError("The app ended: " + log.read_text())
-            time.sleep(0.1)
+            time.sleep(0.02)
         else:
             raise RuntimeError("The app did not start within a minute: " + log.read_text())
         yield url, app.pid

@@ -188,6 +188,7 @@ def odd_datasets(tmp_path_factory):
         ("--train_val_split 1.5", "is a fraction"),
         ("--do_eval", "--model_name_or_path model"),
         ("--dropout 2", "--dropout"),
+        ("--conv_channels 8 8 8 8 8", "--conv_channels .* one to four stages"),
         ("--dataset_name {sample} --max_train_samples 3 --train_val_split 0.1", "one part empty"),
         ("--do_eval --dataset_name {sample} --model_name_or_path {odd}", "cannot be loaded"),
     ],
