@@ -13,6 +13,7 @@ from pathlib import Path
 
 # Gradio sums up all of its last 10,000 calls after each call, which takes as long as the answer.
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000")
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # visitors are nobody else's business
 
 import gradio as gr
 import numpy as np

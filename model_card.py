@@ -110,7 +110,9 @@ def describe_settings(trainer: MnistTrainer) -> dict[str, object]:
     """Every hyperparameter of the run, by name."""
     settings = {key: getattr(trainer.args, key) for key in SETTINGS}
     del settings["max_steps" if trainer.args.max_steps < 0 else "num_train_epochs"]
-    settings |= {"dropout": trainer.model.config.dropout, "ema_decay": trainer.ema_decay}
+    config = trainer.model.config
+    settings |= {"conv_channels": config.conv_channels, "dropout": config.dropout}
+    settings |= {"ema_decay": trainer.ema_decay}
     if augmentation := trainer.train_dataset.augmentation:
         settings |= {f"augmentation: {key}": value for key, value in asdict(augmentation).items()}
     return {key: getattr(value, "value", value) for key, value in settings.items()}

@@ -79,14 +79,8 @@ def train_plain_cnn(training: MnistDataset, test: MnistDataset, seed: int) -> tu
 def run_train_py(dataset_name: str, seed: int) -> tuple[float, float]:
     """Seconds of training, and the accuracy, 0-1, of train.py with `FLAGS`."""
     with TemporaryDirectory() as folder:
-        command = [
-            sys.executable,
-            ROOT / "train.py",
-            *FLAGS.split(),
-            "--dataset_name",
-            dataset_name,
-        ]
-        command += ["--seed", str(seed), "--output_dir", folder, "--disable_tqdm", "True"]
+        command = [sys.executable, ROOT / "train.py", *FLAGS.split(), "--seed", str(seed)]
+        command += ["--dataset_name", dataset_name, "--output_dir", folder]
         subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         training = json.loads(Path(folder, "train_results.json").read_text())
         evaluation = json.loads(Path(folder, "eval_results.json").read_text())
