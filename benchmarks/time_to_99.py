@@ -26,8 +26,8 @@ from transformers import HfArgumentParser
 from data import MnistDataset, load_splits, to_tensors
 
 FLAGS = (
-    "--bf16 --synthetic False --conv_channels 32 48 64 --num_train_epochs 1 --learning_rate 0.01 "
-    "--save_strategy no"
+    "--bf16 --synthetic False --augment False --conv_channels 24 48 64 --dropout 0.1 "
+    "--learning_rate 0.005 --num_train_epochs 1.5 --save_strategy no"
 )
 ROOT = Path(__file__).parent.parent
 GOAL = 0.99
