@@ -180,7 +180,7 @@ def predict(picture: str | None) -> dict[str, float]:
     that of the model that comes with the app) means that it does not look like a digit.
 
     Args:
-        picture: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, at most 20 MB and 64 megapixels.
+        picture: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, of at most 64 megapixels.
 
     Returns:
         The likeliest digit, and the score of each of the ten digits, 0 to 1.
@@ -200,7 +200,7 @@ def component(name: str, value: str | dict, elem_id: str) -> gr.HTML:
 
 
 # Uploads are deleted after an hour.
-with gr.Blocks(title="Handwritten digits", delete_cache=(3600, 3600)) as demo:
+with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
     gr.HTML("<h1>Handwritten digits</h1>", elem_id="title")
     with gr.Tabs():
         with gr.Tab("Read a digit"):

@@ -1,5 +1,6 @@
 """The flags of train.py, their defaults, which are the recipe, and what cannot go together."""
 
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -100,7 +101,8 @@ class MnistTrainingArguments(TrainingArguments):
     report_to: str | None = field(
         default="none", metadata={"help": "Trackers to log to: tensorboard, wandb, ..."}
     )
-    # Batches come finished from memory: there are no columns to drop and nothing to pin.
+    # Batches come finished from memory: there are no columns to drop and nothing to pin. And every
+    # parameter is used, so that several processes need not search for those that are not.
     remove_unused_columns: bool = False
     dataloader_pin_memory: bool = False
     ddp_find_unused_parameters: bool | None = False
@@ -164,8 +166,12 @@ def is_complete(checkpoint: Path) -> bool:
 
 def last_checkpoint(output: Path) -> Path | None:
     """The newest complete checkpoint in a folder."""
-    complete = filter(is_complete, output.glob(f"{PREFIX_CHECKPOINT_DIR}-*"))
-    return max(complete, key=lambda path: int(path.name.split("-")[1]), default=None)
+    numbers = {
+        int(match[1]): path
+        for path in output.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
+        if (match := re.fullmatch(r"\D+-(\d+)", path.name)) and is_complete(path)
+    }
+    return numbers[max(numbers)] if numbers else None
 
 
 def check_output_dir(

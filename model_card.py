@@ -83,7 +83,7 @@ def write_model_card(
         train_images=len(trainer.train_dataset) - trainer.train_dataset.num_appended,
         synthetic_images=trainer.train_dataset.num_appended,
         score_threshold=trainer.model.config.score_threshold,
-        command=command_line(),
+        command=command_line(trainer.args.world_size),
         resumed=trainer.args.resume_from_checkpoint is not None,
         hardware=describe_hardware(trainer.args.device, trainer.args.world_size),
         versions=" and ".join(f"{name} {version(name)}" for name in ("torch", "transformers")),
@@ -94,9 +94,10 @@ def write_model_card(
     card.save(output_dir / "README.md")
 
 
-def command_line() -> str:
+def command_line(processes: int) -> str:
     """The command of this run, without the Hub token and the folder of the result."""
-    words, kept = sys.argv[1:], ["python", "train.py"]
+    launcher = ["torchrun", "--nproc_per_node", str(processes)] if processes > 1 else ["python"]
+    words, kept = sys.argv[1:], [*launcher, "train.py"]
     while words:
         word = words.pop(0)
         if word.partition("=")[0].replace("-", "_") not in ("__hub_token", "__output_dir"):

@@ -19,7 +19,9 @@ All flags of transformers' TrainingArguments work as well; the defaults are the 
 """
 
 import ctypes
+import errno
 import shlex
+import shutil
 import sys
 from argparse import ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter
 from collections.abc import Iterator
@@ -34,9 +36,9 @@ from huggingface_hub.errors import (
     LocalTokenNotFoundError,
     OfflineModeIsEnabled,
 )
-from safetensors import SafetensorError
 from scipy.special import softmax
 from transformers import HfArgumentParser, set_seed
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from arguments import (
     DataTrainingArguments,
@@ -59,6 +61,7 @@ from plots import (
 from synthetic import make_pictures
 from trainer import MnistTrainer
 
+DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
 M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as in glibc's malloc.h
 
 
@@ -104,7 +107,9 @@ def load_data(
         training.append(*broadcast_object_list([made])[0])
     if training and data_args.augment:
         training.augmentation, training.seed = Augmentation(), training_args.seed
-    if training:
+    # Processes that load batches, and pinned memory, can only serve data that is on the CPU.
+    on_cpu = training_args.dataloader_num_workers > 0 or training_args.dataloader_pin_memory
+    if training and not on_cpu:
         training.to(training_args.device)
     return training, evaluation
 
@@ -178,6 +183,8 @@ def run(
     is_first = trainer.is_world_process_zero()
     train_metrics, eval_metrics = {}, {}
     if args.do_train:
+        if is_first and args.resume_from_checkpoint is None:
+            forget_last_run(output)
         train_metrics = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint).metrics
         trainer.save_model(_internal_call=True)  # or it would push at once, without card and plots
         trainer.log_metrics("train", train_metrics)
@@ -202,6 +209,14 @@ def run(
         write_model_card(trainer, model_args, data_args, train_metrics, eval_metrics)
 
 
+def forget_last_run(output: Path) -> None:
+    """Remove what would make an interruption look like the finished run that was here before."""
+    for checkpoint in output.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+        shutil.rmtree(checkpoint)
+    for name in ("train_results.json", "eval_results.json"):
+        (output / name).unlink(missing_ok=True)
+
+
 @contextmanager
 def writing_to(output: Path) -> Iterator[None]:
     """Make a full disk, and whatever else keeps files from being written, a sentence.
@@ -211,13 +226,15 @@ def writing_to(output: Path) -> Iterator[None]:
     """
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        # What torch.save raises tells of its origin only in its text.
-        if isinstance(error, RuntimeError) and "inline_container.cc" not in str(error):
+    except Exception as error:
+        # safetensors and torch.save tell of the disk only in their texts.
+        texts = ("os error", "PytorchStreamWriter", "unexpected pos")
+        number = error.errno if isinstance(error, OSError) else None
+        if number not in DISK_ERRORS and not any(text in str(error) for text in texts):
             raise
         raise InputError(
-            f"Files could not be written to {output}: {error}\nWhat was there is as it was. Make "
-            f"room; if a checkpoint is there, --resume_from_checkpoint last goes on from it."
+            f"Files could not be written to {output}: {error}\nMake room there. Checkpoints that "
+            f"were complete still are: --resume_from_checkpoint last goes on from the newest."
         ) from error
 
 
@@ -232,7 +249,7 @@ def push(trainer: MnistTrainer, output: Path) -> None:
         folder = shlex.quote(str(output))
         raise InputError(
             f"The push failed: {error}\nThe model is safe in {output}. Push it later with\n"
-            f"hf upload {trainer.hub_model_id} {folder} . --exclude 'checkpoint-*'"
+            f"hf upload {trainer.hub_model_id} {folder} . --exclude 'checkpoint-*' '_*'"
         ) from error
 
 

@@ -10,7 +10,8 @@ from accelerate.utils import broadcast
 from huggingface_hub import HfApi
 from torch.optim.swa_utils import AveragedModel
 from transformers import Trainer
-from transformers.trainer import TRAINING_ARGS_NAME
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 UNFINISHED = "_unfinished"  # a name that `Trainer.push_to_hub` leaves out
 
@@ -101,15 +102,27 @@ class MnistTrainer(Trainer):
             return
         output = Path(output_dir or self.args.output_dir)
         folder = output / UNFINISHED
-        shutil.rmtree(folder, ignore_errors=True)
-        with self.averaged_weights():
-            super()._save(str(folder), self.model.state_dict())
-        # A pickle of all arguments, the Hub token among them, has no place beside a model.
-        (folder / TRAINING_ARGS_NAME).unlink()
-        # Only a file that is complete takes the place of one that was there.
-        for file in folder.iterdir():
-            file.replace(output / file.name)
-        folder.rmdir()
+        # Not `Trainer._save`, which adds a pickle of all arguments, the Hub token among them.
+        try:
+            with self.averaged_weights():
+                self.model.save_pretrained(folder)
+            self.processing_class.save_pretrained(folder)
+            # Only a file that is complete takes the place of one that was there.
+            for file in folder.iterdir():
+                file.replace(output / file.name)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+
+    def _save_checkpoint(self, *args, **kwargs) -> None:
+        # What is written last tells that a checkpoint is complete: none of before may stay.
+        folder = Path(self.args.output_dir, f"{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}")
+        if self.args.should_save:
+            (folder / TRAINER_STATE_NAME).unlink(missing_ok=True)
+        super()._save_checkpoint(*args, **kwargs)
+
+    def _save_rng_state(self, output_dir: str) -> None:
+        super()._save_rng_state(output_dir)
+        self.accelerator.wait_for_everyone()  # each process has written its own
 
     def init_hf_repo(self, *args, **kwargs) -> None:
         """Create the repository, and find out now, not after training, if it cannot be written."""

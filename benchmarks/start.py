@@ -23,8 +23,7 @@ def start_app() -> float:
     """Seconds from `python app.py` to the first answer of /predict."""
     start = time.perf_counter()
     with serve_app() as (url, _), httpx.Client(base_url=f"{url}/gradio_api", timeout=60) as client:
-        digit = (ROOT / "examples").glob("*.png")
-        with next(digit).open("rb") as file:
+        with (ROOT / "examples" / "2-thin.png").open("rb") as file:
             path = client.post("/upload", files={"files": file}).json()[0]
         picture = {"path": path, "meta": {"_type": "gradio.FileData"}}
         event = client.post("/call/predict", json={"data": [picture]}).json()["event_id"]

@@ -2,8 +2,9 @@
 
     python -m benchmarks.time_to_99
 
-The plain CNN is that of Keras's MNIST example, in torch: Adam, batches of 128, no augmentation. It
-looks at the test set after each epoch and stops at the first 99 %, with its clock halted meanwhile.
+The plain CNN is that of Keras's MNIST example, in torch: Adam, batches of 128, float32, no
+augmentation. It looks at the test set after each epoch and stops at the first 99 %, with its clock
+halted meanwhile.
 Ours is `python train.py` with the flags below, a schedule fixed in advance, chosen on images held
 out of the training set, that looks at the test set once, at its end. Both times are of training
 alone, neither of loading data nor of importing.
@@ -24,6 +25,7 @@ from torch import nn
 from transformers import HfArgumentParser
 
 from data import MnistDataset, load_splits, to_tensors
+from train import keep_freed_memory
 
 FLAGS = (
     "--bf16 --synthetic False --augment False --conv_channels 24 48 64 --dropout 0.1 "
@@ -80,8 +82,8 @@ def run_train_py(dataset_name: str, seed: int) -> tuple[float, float]:
     """Seconds of training, and the accuracy, 0-1, of train.py with `FLAGS`."""
     with TemporaryDirectory() as folder:
         command = [sys.executable, ROOT / "train.py", *FLAGS.split(), "--seed", str(seed)]
-        command += ["--dataset_name", dataset_name, "--output_dir", folder]
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command += ["--dataset_name", dataset_name, "--output_dir", folder, "--use_cpu"]
+        subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
         training = json.loads(Path(folder, "train_results.json").read_text())
         evaluation = json.loads(Path(folder, "eval_results.json").read_text())
     return training["train_runtime"], evaluation["eval_accuracy"]
@@ -90,6 +92,7 @@ def run_train_py(dataset_name: str, seed: int) -> tuple[float, float]:
 def main() -> None:
     """Print the table."""
     (arguments,) = HfArgumentParser(BenchmarkArguments).parse_args_into_dataclasses()
+    keep_freed_memory()
     splits = load_splits(arguments.dataset_name)
     training, test = (to_tensors(splits[name], "image", "label") for name in ("train", "test"))
     runs = {"plain CNN": [], "train.py": []}
@@ -97,12 +100,12 @@ def main() -> None:
         runs["plain CNN"].append(train_plain_cnn(training, test, seed))
         runs["train.py"].append(run_train_py(arguments.dataset_name, seed))
     print(f"python train.py {FLAGS}\n")
-    print(f"| {arguments.seeds} seeds | seconds | test accuracy | lowest |\n|---|---|---|---|")
+    print(f"| {arguments.seeds} seeds | seconds | test accuracy | at 99 % |\n|---|---|---|---|")
     for name, results in runs.items():
         seconds, accuracy = np.array(results).T
         print(
             f"| {name} | {seconds.mean():.1f} ± {seconds.std(ddof=1):.1f} "
-            f"| {accuracy.mean():.2%} ± {accuracy.std(ddof=1):.2%} | {accuracy.min():.2%} |"
+            f"| {accuracy.mean():.2%} ± {accuracy.std(ddof=1):.2%} | {(accuracy >= GOAL).sum()} |"
         )
     plain, ours = (np.mean([seconds for seconds, _ in results]) for results in runs.values())
     print(f"\nratio: {ours / plain:.2f}")

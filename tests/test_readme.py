@@ -47,6 +47,7 @@ def help_text() -> str:
 
 def test_every_documented_flag_exists(help_text):
     training = README.split("## Train it")[1].split("\n## ")[0]
+    training = re.sub(r"--(nproc_per_node|nnodes)\b", "", training)  # torchrun's
     documented = set(re.findall(r"(?<![\w-])--([a-z_0-9]+)", training))
     assert {"bf16", "push_to_hub", "train_val_split"} <= documented
     assert documented <= set(re.findall(r"--([a-z_0-9]+)", help_text))
