@@ -178,11 +178,10 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     largest = np.argmax(areas * kept)
     if touching[largest] == 0:  # what comes in from outside of the picture is not of this digit
         kept &= (touching == 0) | (areas > EDGE_SPECK_SHARE * areas[largest])
-    # One pixel around the strokes holds their soft edges.
     mask = np.concatenate([[False], kept])[strokes]
-    digit = ink * ndimage.binary_dilation(mask, np.ones((3, 3)))
-    rows, columns = ndimage.find_objects(mask.astype(np.uint8))[0]
-    return digit[rows, columns]
+    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    # One pixel around the strokes holds their soft edges.
+    return ink[box] * ndimage.binary_dilation(mask[box], np.ones((3, 3)))
 
 
 def frame_digit(digit: np.ndarray, image_size: int, digit_size: int) -> np.ndarray:
@@ -276,12 +275,15 @@ def _bands(rgb: np.ndarray) -> np.ndarray | None:
         first, last = np.median(picture[:2], axis=0), np.median(picture[-2:], axis=0)
         contrast = _distance(first, first[0])
         other = contrast > 0.5
-        covered = _length(picture - first) > 0.5
-        if (
+        if not (
             np.mean(_distance(first, last) < MIN_CONTRAST) > 0.8
             and 0.35 < other.mean() < 0.65
             and np.mean((contrast < MIN_CONTRAST) | (contrast > 0.7)) > 0.9
-            and covered.mean() > 0.03
+        ):
+            continue
+        covered = _length(picture - first) > 0.5
+        if (
+            covered.mean() > 0.03
             and covered[:, other].mean() < 0.45
             and covered[:, [0, -1]].mean() < 0.3
         ):
