@@ -179,7 +179,8 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     if touching[largest] == 0:  # what comes in from outside of the picture is not of this digit
         kept &= (touching == 0) | (areas > EDGE_SPECK_SHARE * areas[largest])
     mask = np.concatenate([[False], kept])[strokes]
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    spans = zip(*(box for box, keep in zip(boxes, kept, strict=True) if keep), strict=True)
+    box = tuple(slice(min(s.start for s in span), max(s.stop for s in span)) for span in spans)
     # One pixel around the strokes holds their soft edges.
     return ink[box] * ndimage.binary_dilation(mask[box], np.ones((3, 3)))
 
@@ -361,10 +362,13 @@ def _without_shadows(rgb: np.ndarray) -> np.ndarray:
 
 def _noise(ink: np.ndarray) -> float:
     """The standard deviation of noise in the paper, (H, W) -> 0-1."""
-    edges = np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])
     # A third of a normal distribution lies within 0.43. Ink covers less than two thirds of the
     # picture, or, if that is closely cropped, of its edge.
-    return float(min(np.quantile(np.abs(x), 1 / 3) for x in (ink, edges)) / 0.43)
+    edges = np.concatenate([ink[0], ink[-1], ink[:, 0], ink[:, -1]])
+    noise = np.quantile(np.abs(edges), 1 / 3)
+    if noise > 0:
+        noise = min(noise, np.quantile(np.abs(ink), 1 / 3))
+    return float(noise / 0.43)
 
 
 def _thicken(digit: np.ndarray, width: float) -> np.ndarray:
