@@ -249,7 +249,7 @@ def push(trainer: MnistTrainer, output: Path) -> None:
         folder = shlex.quote(str(output))
         raise InputError(
             f"The push failed: {error}\nThe model is safe in {output}. Push it later with\n"
-            f"hf upload {trainer.hub_model_id} {folder} . --exclude 'checkpoint-*' '_*'"
+            f"hf upload {trainer.hub_model_id} {folder} . --exclude 'checkpoint-*' --exclude '_*'"
         ) from error
 
 
