@@ -1,6 +1,5 @@
 """The flags of train.py, their defaults, which are the recipe, and what cannot go together."""
 
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import torch
 from transformers import TrainingArguments
 from transformers.trainer import TRAINER_STATE_NAME
 from transformers.trainer_callback import TrainerState
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from data import InputError
 
@@ -164,14 +162,15 @@ def is_complete(checkpoint: Path) -> bool:
         return False
 
 
+def checkpoints(output: Path) -> list[Path]:
+    """The numbered checkpoints in a folder, oldest first; one that a person has renamed is none."""
+    numbered = [path for path in output.glob("checkpoint-*") if path.name[11:].isdecimal()]
+    return sorted(numbered, key=lambda path: int(path.name[11:]))
+
+
 def last_checkpoint(output: Path) -> Path | None:
     """The newest complete checkpoint in a folder."""
-    numbers = {
-        int(match[1]): path
-        for path in output.glob(f"{PREFIX_CHECKPOINT_DIR}-*")
-        if (match := re.fullmatch(r"\D+-(\d+)", path.name)) and is_complete(path)
-    }
-    return numbers[max(numbers)] if numbers else None
+    return next(filter(is_complete, reversed(checkpoints(output))), None)
 
 
 def check_output_dir(

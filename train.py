@@ -38,13 +38,13 @@ from huggingface_hub.errors import (
 )
 from scipy.special import softmax
 from transformers import HfArgumentParser, set_seed
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 from arguments import (
     DataTrainingArguments,
     MnistTrainingArguments,
     ModelArguments,
     check_arguments,
+    checkpoints,
 )
 from augmentation import Augmentation
 from data import InputError, MnistDataset, carve_validation, load_splits, to_tensors
@@ -211,7 +211,7 @@ def run(
 
 def forget_last_run(output: Path) -> None:
     """Remove what would make an interruption look like the finished run that was here before."""
-    for checkpoint in output.glob(f"{PREFIX_CHECKPOINT_DIR}-*"):
+    for checkpoint in checkpoints(output):
         shutil.rmtree(checkpoint)
     for name in ("train_results.json", "eval_results.json"):
         (output / name).unlink(missing_ok=True)
