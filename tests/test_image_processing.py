@@ -160,6 +160,15 @@ def test_zero_cropped_to_its_edges_is_not_taken_for_bands():
     assert similarity(frame(small), frame(ImageOps.expand(zero, 40))) > 0.85
 
 
+@pytest.mark.parametrize("size", [84, 140, 224])
+def test_an_enlarged_scan_is_read_like_the_scan_itself(digits, size):
+    """Closely cropped strokes of few pixels must not pass for shadows when they are enlarged."""
+    for image in digits[0][:50]:
+        scan = ImageOps.pad(image.crop(image.getbbox()), (16, 16))
+        enlarged = scan.resize((size, size), Image.Resampling.BICUBIC)
+        assert similarity(frame(enlarged), frame(scan)) > 0.9
+
+
 def test_mnist_passes_through(digits):
     images, labels = digits
     raw = np.stack([np.asarray(image) for image in images])[:, None] / 255
