@@ -32,6 +32,7 @@ WORKING_SIZE = 224  # pixels: larger pictures are reduced first
 MIN_CONTRAST = 0.1  # 0-1: fainter than this is paper, not ink
 EVEN_CONTRAST = 0.06  # 0-1: paper that varies by less is even
 PAPER_WINDOW = 0.3  # of the picture's side: strokes are thinner
+ENLARGED_LOSS = 0.03  # 0-1: a picture that loses less with half its pixels has been enlarged
 NOISE_SIGMAS = 4.0  # how far above the paper's noise ink must stand
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST digits span 20 pixels
 SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
@@ -301,7 +302,8 @@ def _difference_to_paper(rgb: np.ndarray) -> np.ndarray:
     )
     # On a drawing or a scan all paper is of exactly one colour, most of which a closely cropped
     # digit may cover at the edge; on a photo, none is, unless it is overexposed.
-    if counts.max() > len(edges) * (1 / 3 if small else 2 / 3):
+    one_colour = counts.max() / len(edges)
+    if one_colour > 2 / 3 or (one_colour > 1 / 3 and (small or _is_enlarged(rgb))):
         paper = edges[index[counts.argmax()]]
         flat = True
     else:
@@ -315,6 +317,13 @@ def _difference_to_paper(rgb: np.ndarray) -> np.ndarray:
     if flat:
         return rgb - paper
     return rgb - _smooth_paper(rgb, paper) if small else _without_shadows(rgb)
+
+
+def _is_enlarged(rgb: np.ndarray) -> bool:
+    """Whether a picture (H, W, 3) looks much the same with half its pixels a side."""
+    picture = Image.fromarray(np.uint8(rgb * 255 + 0.5))
+    half = picture.reduce(2).resize(picture.size, Image.Resampling.BICUBIC)
+    return np.quantile(np.abs(np.asarray(half, np.float32) / 255 - rgb), 0.99) < ENLARGED_LOSS
 
 
 def _smooth_paper(rgb: np.ndarray, start: np.ndarray) -> np.ndarray:
