@@ -22,7 +22,7 @@ function show() {
     const percent = scores ? 100 * scores[i] : 0;
     bar.classList.toggle("best", String(i) === digit);
     bar.querySelector("i").style.backgroundSize = percent + "% 100%";
-    const text = percent > 99 ? ">99" : percent.toFixed(percent < 10 ? 1 : 0);
+    const text = percent > 99 ? ">99" : percent.toFixed(percent < 9.95 ? 1 : 0);
     bar.querySelector("u").textContent = scores ? text + " %" : "";
   });
   setImages(".seen", seen);
