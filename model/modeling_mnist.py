@@ -40,7 +40,7 @@ class MnistConfig(PreTrainedConfig):
         conv_channels: tuple[int, ...] = (64, 96, 96),
         convs_per_stage: int = 2,
         hidden_size: int = 128,
-        dropout: float = 0.1,
+        dropout: float = 0.3,
         score_threshold: float = 0.5,
         **kwargs,
     ):
