@@ -30,14 +30,17 @@ from conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
 INVITATION = "Draw a digit from 0 to 9"
-# Notes every place, on the whole page, that the canvas is seen in.
+# Notes every place, on the whole page, that the canvas is seen in, and what takes its strokes.
 WATCH_CANVAS = """
 window.places = new Set();
+window.covers = new Set();
 (function look() {
   const canvas = document.querySelector("#draw canvas");
   if (canvas?.offsetParent) {
     const { left, top, width, height } = canvas.getBoundingClientRect();
     places.add([left, top + scrollY, width, height].map(Math.round).join());
+    const topmost = document.elementFromPoint(left + width / 3, top + height / 3);
+    if (topmost && !topmost.closest("#draw")) covers.add(topmost.className);
   }
   requestAnimationFrame(look);
 })();
@@ -71,7 +74,7 @@ def client(app_url) -> Client:
 
 @contextmanager
 def visit(browser, url, width=1280, height=900, **options):
-    """The page, watched: a quiet console, no request to elsewhere, a canvas that stays in place."""
+    """The page, watched: a quiet console, no request to elsewhere, a canvas in its place, free."""
     with browser.new_context(viewport={"width": width, "height": height}, **options) as context:
         page = context.new_page()
         problems = []
@@ -85,6 +88,7 @@ def visit(browser, url, width=1280, height=900, **options):
         yield page
         assert not problems
         assert page.evaluate("places.size") == 1
+        assert page.evaluate("[...covers]") == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
