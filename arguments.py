@@ -26,6 +26,9 @@ class ModelArguments:
     dropout: float = field(
         default=0.3, metadata={"help": "Dropout in the dense layers of a new model."}
     )
+    test_time_augmentation: bool = field(
+        default=True, metadata={"help": "A new model looks three times, outside training."}
+    )
     score_threshold: float = field(
         default=0.6,
         metadata={"help": "Top score below which a new model's users say: this is no digit."},

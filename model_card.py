@@ -114,6 +114,7 @@ def describe_settings(trainer: MnistTrainer) -> dict[str, object]:
     config = trainer.model.config
     settings |= {"conv_channels": config.conv_channels, "dropout": config.dropout}
     settings |= {"ema_decay": trainer.ema_decay}
+    settings |= {"test_time_augmentation": config.test_time_augmentation}
     if augmentation := trainer.train_dataset.augmentation:
         settings |= {f"augmentation: {key}": value for key, value in asdict(augmentation).items()}
     return {key: getattr(value, "value", value) for key, value in settings.items()}

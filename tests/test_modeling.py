@@ -1,17 +1,25 @@
 """The model: its size, its loss against an independent oracle, and what saving keeps."""
 
+import copy
 import subprocess
 import sys
 
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file
+from scipy import ndimage
 from scipy.special import log_softmax
 from transformers import ViTConfig, ViTForImageClassification
 
 from conftest import ROOT
-from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
+from modeling_mnist import (
+    MnistConfig,
+    MnistForImageClassification,
+    load_pretrained,
+    look_again,
+)
 
 TINY = MnistConfig(conv_channels=(4, 8), convs_per_stage=1, hidden_size=16)
 
@@ -53,6 +61,37 @@ torch.testing.assert_close(model(pixel_values).logits, logits)
 assert model.config.id2label == {digit: str(digit) for digit in range(10)}
 """
     subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, check=True, timeout=120)
+
+
+def test_looks_three_times_but_not_while_it_trains():
+    torch.manual_seed(0)
+    once = MnistForImageClassification(
+        MnistConfig(conv_channels=(4, 8), convs_per_stage=1, hidden_size=16, dropout=0.0)
+    )
+    thrice = copy.deepcopy(once)
+    once.config.test_time_augmentation = False
+    pixel_values = torch.rand(6, 1, 28, 28)
+    torch.testing.assert_close(once(pixel_values).logits, thrice(pixel_values).logits)
+    once.eval(), thrice.eval()
+    views = [pixel_values, *look_again(pixel_values)]
+    expected = sum(once(view).logits for view in views) / 3
+    torch.testing.assert_close(thrice(pixel_values).logits, expected)
+    assert (expected - once(pixel_values).logits).abs().max() > 1e-3
+
+
+def test_second_look_is_at_a_digit_turned_left_and_thicker_third_right_and_thinner(digits):
+    image = digits[0][0]
+    pixel_values = torch.from_numpy(np.asarray(image) / np.float32(255))[None, None]
+    left, right = look_again(pixel_values)[:, 0, 0].numpy()
+    for view, angle, pen, share in (
+        (left, 5, ndimage.grey_dilation, 0.4),
+        (right, -5, ndimage.grey_erosion, 0.3),
+    ):
+        other = pen(np.asarray(image), size=3)
+        expected = Image.blend(image, Image.fromarray(other), share).rotate(
+            angle, Image.Resampling.BILINEAR
+        )
+        np.testing.assert_allclose(view, np.asarray(expected) / 255, atol=0.01)
 
 
 def test_initial_activations_neither_vanish_nor_explode():
