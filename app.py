@@ -151,25 +151,27 @@ def answer(picture: Image.Image) -> dict:
 def read_drawing(data_url: str | None) -> dict:
     """The answer to a canvas, which sends the data URL of a PNG, or "" when it is empty."""
     if not data_url:
-        return message("invitation", INVITATION)
+        return message("invitation", INVITATION) | {"source": "drawing"}
     try:
         if not isinstance(data_url, str) or len(data_url) > MAX_DRAWING:
             raise ValueError("not what the canvas sends")
         content = data_url.removeprefix("data:image/png;base64,")
         with io.BytesIO(base64.b64decode(content, validate=True)) as file:
-            return answer(open_picture(file))
+            value = answer(open_picture(file))
     except (ValueError, gr.Error):
-        return message("error", "The drawing did not arrive whole. Please draw it again.")
+        value = message("error", "The drawing did not arrive whole. Please draw it again.")
+    return value | {"source": "drawing"}
 
 
-def read_upload(path: str | None) -> tuple[dict, str]:
-    """The answer to an uploaded file, and an empty canvas."""
+def read_upload(path: str | None) -> dict:
+    """The answer to an uploaded file."""
     if path is None:  # taken away by the visitor, or by a drawing that has its own answer
-        return gr.skip(), gr.skip()
+        return gr.skip()
     try:
-        return answer(open_picture(path)), ""
+        value = answer(open_picture(path))
     except gr.Error as error:
-        return message("error", error.message), ""
+        value = message("error", error.message)
+    return value | {"source": "picture"}
 
 
 def predict(picture: str | None) -> dict[str, float]:
@@ -241,9 +243,12 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
     drawings = {"concurrency_id": "drawings", "concurrency_limit": 1}
     files = {"concurrency_id": "files", "concurrency_limit": 1}
     canvas.input(read_drawing, canvas, digit, **silent, **drawings)
-    canvas.input(None, None, upload, js="() => null")  # who draws is done with the picture
-    upload.change(read_upload, upload, [digit, canvas], **silent, **files)
-    upload.clear(lambda: message("invitation", INVITATION), None, digit, **silent)
+    # Answers may come late. What was given last is noted on the page, and only its answer is shown.
+    canvas.draw(None, None, upload, js="() => null")  # who draws is done with the picture
+    upload.change(None, upload, None, js="(picture) => picture && pictureIsLast()")
+    upload.change(read_upload, upload, digit, **silent, **files)
+    removed = message("invitation", INVITATION) | {"source": "picture"}
+    upload.clear(lambda: removed, None, digit, **silent)
     gr.on([], predict, upload, gr.Label(visible=False), api_name="predict", **files)
 
 if __name__ == "__main__":

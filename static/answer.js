@@ -13,7 +13,8 @@ function setImages(selector, source) {
 }
 
 function show() {
-  const { kind, digit, line, scores, seen, heat } = props.value;
+  const { kind, digit, line, scores, seen, heat, source } = props.value;
+  if (source && source !== window.lastGiven()) return; // late: something else was given since
   verdict.className = "verdict " + kind;
   element.querySelector(".top").textContent = digit;
   element.querySelector(".line").textContent = line;

@@ -7,7 +7,7 @@ const SEND_EVERY = 50; // milliseconds, while drawing
 let strokes = []; // lists of points [x, y]
 let drawing = false;
 let timer = null;
-let sent = "";
+let last = ""; // what was given last: "drawing" or "picture"
 
 const small = document.createElement("canvas");
 small.width = small.height = SENT_SIZE;
@@ -32,11 +32,13 @@ function send() {
   timer = null;
   const copy = small.getContext("2d");
   copy.drawImage(canvas, 0, 0, SENT_SIZE, SENT_SIZE);
-  sent = props.value = strokes.length ? small.toDataURL("image/png") : "";
+  props.value = strokes.length ? small.toDataURL("image/png") : "";
   trigger("input");
 }
 
 function sendSoon() {
+  if (last !== "drawing") trigger("draw");
+  last = "drawing";
   timer ??= setTimeout(send, SEND_EVERY);
 }
 
@@ -97,9 +99,12 @@ element.addEventListener("keydown", (event) => {
 undoButton.addEventListener("click", undo);
 clearButton.addEventListener("click", clear);
 redraw();
-// An uploaded picture takes the drawing's place.
-watch("value", () => {
-  if (props.value !== "" || sent === "") return;
-  sent = "";
+
+// For app.py and answer.js. A picture takes the drawing's place.
+window.lastGiven = () => last;
+window.pictureIsLast = () => {
+  last = "picture";
+  clearTimeout(timer);
+  timer = null;
   keep([]);
-});
+};

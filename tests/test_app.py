@@ -227,6 +227,39 @@ def test_a_picture_can_be_dropped_and_pasted_anywhere(page, event):
     expect(page.locator("#upload img")).to_have_count(0)
 
 
+@pytest.mark.parametrize("late", ["drawing", "picture"])
+def test_a_late_answer_to_what_was_given_before_changes_nothing(page, late):
+    held = []
+
+    def hold(route):
+        is_drawing = "data:image/png;base64" in (route.request.post_data or "")
+        held.append(route) if is_drawing == (late == "drawing") else route.continue_()
+
+    def give_seven():
+        content = base64.b64encode(encode(seven(), "PNG")).decode()
+        page.evaluate(HAND_OVER, [content, "7.png", "image/png", "drop"])
+
+    expect(page.locator("#digit .verdict")).to_contain_text(INVITATION)
+    page.route("**/queue/join*", hold)
+    if late == "drawing":
+        draw(page, STROKES["2"])
+        page.wait_for_timeout(200)  # the canvas sends after 50 ms
+        give_seven()
+    else:
+        give_seven()
+        expect(page.locator("#upload img")).to_have_count(1)
+        page.wait_for_timeout(200)
+        draw(page, STROKES["2"])
+    expected = 7 if late == "drawing" else 2
+    expect_digit(page, expected)
+    assert held
+    page.unroute("**/queue/join*")  # lets go what was held
+    page.wait_for_timeout(1500)
+    expect_digit(page, expected)
+    expect(page.locator("#upload img")).to_have_count(1 if late == "drawing" else 0)
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled(enabled=late == "picture")
+
+
 def test_uploads_and_what_is_said_of_bad_ones(page, tmp_path):
     answer, files = page.locator("#digit .verdict"), page.locator("#upload input[type=file]")
     (tmp_path / "seven.png").write_bytes(encode(seven(), "PNG"))
