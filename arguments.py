@@ -26,8 +26,9 @@ class ModelArguments:
     dropout: float = field(
         default=0.3, metadata={"help": "Dropout in the dense layers of a new model."}
     )
-    test_time_augmentation: bool = field(
-        default=True, metadata={"help": "A new model looks three times, outside training."}
+    second_look_threshold: float = field(
+        default=0.99,
+        metadata={"help": "Top score below which a new model, trained, looks again; 0: never."},
     )
     score_threshold: float = field(
         default=0.6,
@@ -126,8 +127,9 @@ def check_arguments(
     Raises:
         InputError: with what to do instead.
     """
-    if not 0 <= model_args.score_threshold <= 1:
-        raise InputError("--score_threshold is at least 0 and at most 1.")
+    for name in ("score_threshold", "second_look_threshold"):
+        if not 0 <= getattr(model_args, name) <= 1:
+            raise InputError(f"--{name} is at least 0 and at most 1.")
     if not 0 <= model_args.dropout < 1 or not 0 <= model_args.ema_decay < 1:
         raise InputError("--dropout and --ema_decay are at least 0 and below 1.")
     if min(model_args.conv_channels) < 1 or len(model_args.conv_channels) > 4:

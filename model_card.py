@@ -113,8 +113,8 @@ def describe_settings(trainer: MnistTrainer) -> dict[str, object]:
     del settings["max_steps" if trainer.args.max_steps < 0 else "num_train_epochs"]
     config = trainer.model.config
     settings |= {"conv_channels": config.conv_channels, "dropout": config.dropout}
+    settings |= {"second_look_threshold": config.second_look_threshold}
     settings |= {"ema_decay": trainer.ema_decay}
-    settings |= {"test_time_augmentation": config.test_time_augmentation}
     if augmentation := trainer.train_dataset.augmentation:
         settings |= {f"augmentation: {key}": value for key, value in asdict(augmentation).items()}
     return {key: getattr(value, "value", value) for key, value in settings.items()}

@@ -147,6 +147,7 @@ OTHERS = """
 # How many pictures of each kind there are for each one of MNIST's.
 SHARES = {"handwritten": 0.25, "damaged": 0.35, "non_digits": 0.2}
 NOT_A_DIGIT = -1
+FEW_PIXELS_SHARE = 0.3  # of the handwritten ones
 PROCESSOR = MnistImageProcessor()
 CANVAS = 84  # pixels
 PRINTED_SHARE = 0.04  # of the digits: people show printed ones, too
@@ -239,7 +240,10 @@ def pen_width(rng: np.random.Generator) -> float:
 def handwritten_digit(digit: int, rng: np.random.Generator) -> np.ndarray:
     """A digit as somebody somewhere writes it, (84, 84) float32 0-1."""
     models, shares = digit_models(digit)
-    return draw(write(models[rng.choice(len(models), p=shares)], rng), pen_width(rng))
+    strokes = write(models[rng.choice(len(models), p=shares)], rng)
+    if rng.random() < FEW_PIXELS_SHARE:
+        return few_pixels(draw(strokes, rng.uniform(7, 16)), rng)
+    return draw(strokes, pen_width(rng))
 
 
 @cache
@@ -393,12 +397,17 @@ def blots(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     return np.where(spots, rng.choice([0, rng.uniform(0.2, 1)]), digit)
 
 
+def few_pixels(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """As an old scanner saw it, with 8 to 17 pixels a side."""
+    small = Image.fromarray(digit.astype(np.float32)).resize([int(rng.integers(8, 18))] * 2)
+    return np.asarray(small.resize(digit.shape[::-1], Image.Resampling.BICUBIC)).clip(0, 1)
+
+
 def blur(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Out of focus, more in one direction than in the other, or of few pixels."""
     if rng.random() < 0.6:
         return ndimage.gaussian_filter(digit, rng.uniform(0, 1.6, 2))
-    small = Image.fromarray(digit.astype(np.float32)).resize([int(rng.integers(8, 18))] * 2)
-    return np.asarray(small.resize(digit.shape[::-1], Image.Resampling.BICUBIC))
+    return few_pixels(digit, rng)
 
 
 def hollow(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -120,7 +120,7 @@ def load_model(model_args: ModelArguments) -> MnistForImageClassification:
         config = MnistConfig(
             conv_channels=model_args.conv_channels,
             dropout=model_args.dropout,
-            test_time_augmentation=model_args.test_time_augmentation,
+            second_look_threshold=model_args.second_look_threshold,
             score_threshold=model_args.score_threshold,
         )
         model = MnistForImageClassification(config).to(memory_format=torch.channels_last)

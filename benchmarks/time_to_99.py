@@ -30,7 +30,7 @@ from train import keep_freed_memory
 FLAGS = (
     "--bf16 --synthetic False --augment False --conv_channels 24 48 64 --dropout 0.1 "
     "--learning_rate 0.005 --num_train_epochs 1.5 --save_strategy no "
-    "--test_time_augmentation False"
+    "--second_look_threshold 0"
 )
 ROOT = Path(__file__).parent.parent
 GOAL = 0.99

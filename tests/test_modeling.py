@@ -18,7 +18,7 @@ from modeling_mnist import (
     MnistConfig,
     MnistForImageClassification,
     load_pretrained,
-    look_again,
+    second_look,
 )
 
 TINY = MnistConfig(conv_channels=(4, 8), convs_per_stage=1, hidden_size=16)
@@ -63,26 +63,33 @@ assert model.config.id2label == {digit: str(digit) for digit in range(10)}
     subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, check=True, timeout=120)
 
 
-def test_looks_three_times_but_not_while_it_trains():
+def test_looks_again_at_what_it_is_unsure_of_but_not_while_it_trains():
     torch.manual_seed(0)
     once = MnistForImageClassification(
-        MnistConfig(conv_channels=(4, 8), convs_per_stage=1, hidden_size=16, dropout=0.0)
-    )
-    thrice = copy.deepcopy(once)
-    once.config.test_time_augmentation = False
-    pixel_values = torch.rand(6, 1, 28, 28)
-    torch.testing.assert_close(once(pixel_values).logits, thrice(pixel_values).logits)
-    once.eval(), thrice.eval()
-    views = [pixel_values, *look_again(pixel_values)]
-    expected = sum(once(view).logits for view in views) / 3
-    torch.testing.assert_close(thrice(pixel_values).logits, expected)
-    assert (expected - once(pixel_values).logits).abs().max() > 1e-3
+        MnistConfig(
+            conv_channels=(4, 8), convs_per_stage=1, hidden_size=16, dropout=0.0,
+            second_look_threshold=0.0,
+        )
+    )  # fmt: skip
+    again = copy.deepcopy(once)
+    pixel_values = torch.rand(40, 1, 28, 28)
+    torch.testing.assert_close(once(pixel_values).logits, again(pixel_values).logits)
+    once.eval(), again.eval()
+    first = once(pixel_values).logits
+    scores = first.softmax(1).amax(1)
+    again.config.second_look_threshold = scores.median().item()
+    unsure = scores < scores.median()
+    expected = (first + sum(once(view).logits for view in second_look(pixel_values))) / 3
+    actual = again(pixel_values).logits
+    torch.testing.assert_close(actual[unsure], expected[unsure])
+    torch.testing.assert_close(actual[~unsure], first[~unsure])
+    assert unsure.sum() >= 15 and (expected - first)[unsure].abs().max() > 1e-3
 
 
-def test_second_look_is_at_a_digit_turned_left_and_thicker_third_right_and_thinner(digits):
+def test_the_second_look_turns_a_digit_left_and_thicker_and_right_and_thinner(digits):
     image = digits[0][0]
     pixel_values = torch.from_numpy(np.asarray(image) / np.float32(255))[None, None]
-    left, right = look_again(pixel_values)[:, 0, 0].numpy()
+    left, right = second_look(pixel_values)[:, 0, 0].numpy()
     for view, angle, pen, share in (
         (left, 5, ndimage.grey_dilation, 0.4),
         (right, -5, ndimage.grey_erosion, 0.3),
