@@ -71,6 +71,10 @@ class DataTrainingArguments:
     augment: bool = field(
         default=True, metadata={"help": "Turn, slant, stretch, move, bend and thicken digits."}
     )
+    final_strength: float = field(
+        default=0.4,
+        metadata={"help": "Share of that augmentation that is left when training ends, 0-1."},
+    )
 
 
 @dataclass
@@ -132,6 +136,8 @@ def check_arguments(
             raise InputError(f"--{name} is at least 0 and at most 1.")
     if not 0 <= model_args.dropout < 1 or not 0 <= model_args.ema_decay < 1:
         raise InputError("--dropout and --ema_decay are at least 0 and below 1.")
+    if not 0 <= data_args.final_strength <= 1:
+        raise InputError("--final_strength is at least 0 and at most 1.")
     if min(model_args.conv_channels) < 1 or len(model_args.conv_channels) > 4:
         raise InputError("--conv_channels are whole numbers from 1, for one to four stages.")
     limits = (data_args.max_train_samples, data_args.max_eval_samples)
@@ -143,6 +149,11 @@ def check_arguments(
         raise InputError(
             "--eval_strategy would look at the test set during training. Hold out part of the "
             "training set for that: --train_val_split 0.1."
+        )
+    if data_args.augment and training_args.dataloader_persistent_workers:
+        raise InputError(
+            "--dataloader_persistent_workers: augmentation gets weaker from epoch to epoch, of "
+            "which loader processes learn only when they start. Leave it out, or --augment False."
         )
     if not training_args.do_train and model_args.model_name_or_path is None:
         raise InputError("--do_eval alone needs a model: --model_name_or_path model.")

@@ -28,14 +28,16 @@ class MnistDataset(torch.utils.data.Dataset):
     Attributes:
         images: (N, 28, 28) uint8, 0 (paper) to 255 (ink).
         labels: (N,) int64, 0-9, or -1 for what is no digit, of which each digit is a tenth.
-        augmentation: Called with each batch of `pixel_values` and a generator, or None.
+        augmentation: Called with each batch of `pixel_values`, a generator and `progress`, or None.
+        progress: The share of training that is done, 0-1.
         seed: Of the augmentation.
         num_appended: How many of the images, the last ones, `append` has added.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
-    augmentation: Callable[[torch.Tensor, torch.Generator], torch.Tensor] | None = None
+    augmentation: Callable[[torch.Tensor, torch.Generator, float], torch.Tensor] | None = None
+    progress: float = 0.0
     seed: int = 0
     num_appended: int = 0
 
@@ -51,7 +53,7 @@ class MnistDataset(torch.utils.data.Dataset):
             generator = torch.Generator(pixel_values.device).manual_seed(
                 hash((self.seed, *indices))
             )
-            pixel_values = self.augmentation(pixel_values, generator)
+            pixel_values = self.augmentation(pixel_values, generator, self.progress)
         labels = self.labels[indices]
         one_hot = F.one_hot(labels.clamp(min=0), NUM_LABELS).float()
         one_hot[labels < 0] = 1 / NUM_LABELS

@@ -145,7 +145,7 @@ OTHERS = """
     50,0 10,20 5,60 40,100 90,70 80,15 50,0! | 35,35 35,40! | 65,35 65,40! | 30,65 50,78 70,65
 """
 # How many pictures of each kind there are for each one of MNIST's.
-SHARES = {"handwritten": 0.25, "damaged": 0.35, "non_digits": 0.2}
+SHARES = {"handwritten": 0.3, "damaged": 0.35, "non_digits": 0.3}
 NOT_A_DIGIT = -1
 FEW_PIXELS_SHARE = 0.3  # of the handwritten ones
 PROCESSOR = MnistImageProcessor()

@@ -106,7 +106,8 @@ def load_data(
             made = make_pictures(images, labels, training_args.seed)
         training.append(*broadcast_object_list([made])[0])
     if training and data_args.augment:
-        training.augmentation, training.seed = Augmentation(), training_args.seed
+        training.augmentation = Augmentation(final_strength=data_args.final_strength)
+        training.seed = training_args.seed
     # Processes that load batches, and pinned memory, can only serve data that is on the CPU.
     on_cpu = training_args.dataloader_num_workers > 0 or training_args.dataloader_pin_memory
     if training and not on_cpu:

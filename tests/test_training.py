@@ -16,13 +16,15 @@ from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from safetensors.torch import load_file
 
+from arguments import MnistTrainingArguments
 from augmentation import Augmentation
 from conftest import ROOT, SAMPLE, SHORT_RUN
 from data import InputError, carve_validation, load_splits, to_tensors
 from image_processing_mnist import MnistImageProcessor
 from metrics import confusion_matrix
-from modeling_mnist import MnistForImageClassification
+from modeling_mnist import MnistConfig, MnistForImageClassification
 from train import main
+from trainer import MnistTrainer
 
 
 def test_learns_to_read_held_out_digits(trained, digits):
@@ -145,10 +147,39 @@ def test_augmentation_changes_each_digit_by_itself_and_keeps_its_range():
     changed = Augmentation()(same, torch.Generator().manual_seed(0))
     assert changed.shape == same.shape and changed.min() >= 0 and changed.max() <= 1
     assert len({image.numpy().tobytes() for image in changed}) == 16
-    still = Augmentation(rotation=0, slant=0, stretch=0, shift=0, elastic=0, thinner=0, thicker=0)(
-        same, torch.Generator()
+    weaker, still = (
+        Augmentation(final_strength=0)(same, torch.Generator().manual_seed(0), progress)
+        for progress in (0.5, 1)
     )
+    assert (weaker - same).abs().mean() < 0.75 * (changed - same).abs().mean()
     torch.testing.assert_close(still, same, atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize("workers", [0, 1])
+def test_augmentation_gets_weaker_from_epoch_to_epoch(tmp_path, workers):
+    dataset = to_tensors(load_splits(str(SAMPLE))["test"], "image", "label")
+    told = torch.zeros(3).share_memory_()  # by epoch, from loader processes as well
+
+    def augment(pixel_values, generator, progress):
+        told[int(progress * 3)] = progress
+        return pixel_values
+
+    dataset.augmentation = augment
+    arguments = MnistTrainingArguments(
+        output_dir=str(tmp_path),
+        use_cpu=True,
+        num_train_epochs=3,
+        dataloader_num_workers=workers,
+        save_strategy="no",
+    )
+    MnistTrainer(
+        model=MnistForImageClassification(MnistConfig(conv_channels=[4])),
+        args=arguments,
+        ema_decay=0,
+        train_dataset=dataset,
+        data_collator=lambda batch: batch,
+    ).train()
+    torch.testing.assert_close(told, torch.tensor([1, 3, 5]) / 6)
 
 
 def test_confusion_matrix_counts_true_by_predicted():
@@ -188,6 +219,8 @@ def odd_datasets(tmp_path_factory):
         ("--train_val_split 1.5", "is a fraction"),
         ("--do_eval", "--model_name_or_path model"),
         ("--dropout 2", "--dropout"),
+        ("--final_strength 2", "--final_strength is"),
+        ("--dataloader_num_workers 1 --dataloader_persistent_workers", "Leave it out"),
         ("--conv_channels 8 8 8 8 8", "--conv_channels .* one to four stages"),
         ("--dataset_name {sample} --max_train_samples 3 --train_val_split 0.1", "one part empty"),
         ("--do_eval --dataset_name {sample} --model_name_or_path {odd}", "cannot be loaded"),
