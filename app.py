@@ -245,7 +245,7 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
     canvas.input(read_drawing, canvas, digit, **silent, **drawings)
     # Answers may come late. What was given last is noted on the page, and only its answer is shown.
     canvas.draw(None, None, upload, js="() => null")  # who draws is done with the picture
-    upload.change(None, upload, None, js="(picture) => picture && pictureIsLast()")
+    upload.change(None, upload, None, js="(picture) => picture && pictureIsHere()")
     upload.change(read_upload, upload, digit, **silent, **files)
     removed = message("invitation", INVITATION) | {"source": "picture"}
     upload.clear(lambda: removed, None, digit, **silent)

@@ -66,7 +66,10 @@ function check(event) {
   const file = event.target === input() && event.target.files[0];
   if (!file) return;
   const isImage = file.type.startsWith("image/");
-  if (isImage && file.size <= MAX_BYTES) return look();
+  if (isImage && file.size <= MAX_BYTES) {
+    window.pictureComes();
+    return look();
+  }
   event.stopPropagation();
   event.target.value = "";
   refuse(
@@ -82,5 +85,7 @@ document.addEventListener("drop", (event) => give(event, event.dataTransfer.file
 document.addEventListener("paste", (event) => give(event, event.clipboardData.files), true);
 document.addEventListener("change", check, true);
 document.addEventListener("click", (event) => {
-  if (event.target.closest("#examples button")) look();
+  const isExample = event.target.closest("#examples button");
+  if (isExample || event.target.closest("#upload button")) window.pictureComes();
+  if (isExample) look();
 }, true);

@@ -100,11 +100,12 @@ undoButton.addEventListener("click", undo);
 clearButton.addEventListener("click", clear);
 redraw();
 
-// For app.py and answer.js. A picture takes the drawing's place.
+// For app.py and answer.js. A picture takes the drawing's place when it is here, unless that was begun
+// while the picture was on its way.
 window.lastGiven = () => last;
-window.pictureIsLast = () => {
+window.pictureComes = () => {
   last = "picture";
   clearTimeout(timer);
   timer = null;
-  keep([]);
 };
+window.pictureIsHere = () => (last === "drawing" ? trigger("draw") : keep([]));

@@ -260,6 +260,23 @@ def test_a_late_answer_to_what_was_given_before_changes_nothing(page, late):
     expect(page.get_by_role("button", name="Undo")).to_be_enabled(enabled=late == "picture")
 
 
+def test_a_drawing_begun_while_a_picture_is_uploaded_stays(page, tmp_path):
+    (tmp_path / "seven.png").write_bytes(encode(seven(), "PNG"))
+    held = []
+    page.route("**/upload*", lambda route: held.append(route))
+    page.locator("#upload input[type=file]").set_input_files(tmp_path / "seven.png")
+    draw(page, STROKES["2"])
+    expect_digit(page, 2)
+    assert held
+    with page.expect_response("**/upload*"):
+        page.unroute("**/upload*")  # lets go what was held
+    page.wait_for_timeout(1500)
+    expect_digit(page, 2)
+    expect(page.locator("#upload img")).to_have_count(0)
+    page.get_by_role("button", name="Undo").click()
+    expect(page.locator("#digit")).to_contain_text(INVITATION)
+
+
 def test_uploads_and_what_is_said_of_bad_ones(page, tmp_path):
     answer, files = page.locator("#digit .verdict"), page.locator("#upload input[type=file]")
     (tmp_path / "seven.png").write_bytes(encode(seven(), "PNG"))
