@@ -85,7 +85,6 @@ document.addEventListener("drop", (event) => give(event, event.dataTransfer.file
 document.addEventListener("paste", (event) => give(event, event.clipboardData.files), true);
 document.addEventListener("change", check, true);
 document.addEventListener("click", (event) => {
-  const isExample = event.target.closest("#examples button");
-  if (isExample || event.target.closest("#upload button")) window.pictureComes();
-  if (isExample) look();
+  if (event.target.closest("#examples button, #upload button")) window.pictureComes();
+  if (event.target.closest("#examples button")) look();
 }, true);

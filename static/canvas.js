@@ -8,6 +8,7 @@ let strokes = []; // lists of points [x, y]
 let drawing = false;
 let timer = null;
 let last = ""; // what was given last: "drawing" or "picture"
+let drawnSince = false; // whether something was drawn after a picture was asked for
 
 const small = document.createElement("canvas");
 small.width = small.height = SENT_SIZE;
@@ -39,6 +40,7 @@ function send() {
 function sendSoon() {
   if (last !== "drawing") trigger("draw");
   last = "drawing";
+  drawnSince = true;
   timer ??= setTimeout(send, SEND_EVERY);
 }
 
@@ -100,12 +102,14 @@ undoButton.addEventListener("click", undo);
 clearButton.addEventListener("click", clear);
 redraw();
 
-// For app.py and answer.js. A picture takes the drawing's place when it is here, unless that was begun
+// For app.py and answer.js. A picture that is here takes the drawing's place, unless that was drawn
 // while the picture was on its way.
 window.lastGiven = () => last;
-window.pictureComes = () => {
+window.pictureComes = () => (drawnSince = false);
+window.pictureIsHere = () => {
+  if (drawnSince && strokes.length) return trigger("draw");
   last = "picture";
   clearTimeout(timer);
   timer = null;
+  keep([]);
 };
-window.pictureIsHere = () => (last === "drawing" ? trigger("draw") : keep([]));
