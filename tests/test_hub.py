@@ -11,6 +11,9 @@ import subprocess
 import sys
 import textwrap
 import urllib.request
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,19 @@ from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification
 
 TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
-SHORT = ("--use_cpu", "--max_steps", "20", "--max_train_samples", "500", "--disable_tqdm", "True")
+SHORT = ("--use_cpu", "--max_steps", "5", "--max_train_samples", "200", "--disable_tqdm", "True")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def installing(tmp_path_factory) -> Iterator[tuple[Path, subprocess.Popen]]:
+    """An environment of the Space's own, and the pip that fills it while other tests run."""
+    venv = tmp_path_factory.mktemp("space") / "venv"
+    subprocess.run([sys.executable, "-m", "venv", venv], check=True)
+    command = [venv / "bin" / "pip", "install", "-q", "-r", ROOT / "requirements.txt"]
+    with (venv / "log").open("w") as log:
+        pip = subprocess.Popen(command, stdout=log, stderr=log)
+    yield venv, pip
+    pip.kill()
 
 
 @pytest.fixture(scope="module")
@@ -209,7 +224,7 @@ def test_model_card(root, output, client, digit, tmp_path):
     assert values["accuracy"] == pytest.approx(measured["eval_accuracy"], abs=1e-5)
     assert values["loss"] == pytest.approx(measured["eval_loss"], abs=1e-5)
     assert "More information needed" not in card and "{{" not in card and "None" not in card
-    assert "| seed | 42 |" in text and "--max_steps 20" in text
+    assert "| seed | 42 |" in text and "--max_steps 5" in text
 
     snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(snippets) == 2
@@ -222,38 +237,35 @@ def test_model_card(root, output, client, digit, tmp_path):
 def test_continue_from_the_hub(client, output, tmp_path):
     start = ("--model_name_or_path", "user/mnist-cnn", "--disable_tqdm", "True")
     run = (sys.executable, ROOT / "train.py", "--use_cpu", *start)
-    client(*run, "--do_eval", "--output_dir", tmp_path / "evaluated")
-    before = json.loads((tmp_path / "evaluated/eval_results.json").read_text())
-    client(*run, "--max_steps", 30, "--output_dir", tmp_path / "tuned")
+    client(*run, "--max_steps", 20, "--output_dir", tmp_path / "tuned")
     after = json.loads((tmp_path / "tuned/eval_results.json").read_text())
+    before = json.loads((output / "eval_results.json").read_text())
     assert after["eval_loss"] < before["eval_loss"]
 
 
-@pytest.mark.parametrize(
-    ("options", "sentence"),
-    [
-        ({"token": None}, "nothing was trained. `hf auth login`"),
-        ({"token": "hf_wrong"}, "401"),
-        ({"token": "hf_other"}, "403"),
-        ({"token": "hf_read"}, "403"),
-        ({"token": "hf_user", "model_id": "a/b/c"}, "a/b/c"),
-    ],
-    ids=["no token", "bad token", "foreign name", "read-only token", "bad name"],
-)
-def test_a_push_that_cannot_work_is_found_before_training(push, tmp_path, options, sentence):
-    done = push(output=tmp_path / "output", check=False, **options)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
-    assert re.search(sentence, done.stderr, re.DOTALL), done.stderr
-    assert (
-        "train_runtime" not in done.stdout and not (tmp_path / "output/model.safetensors").exists()
-    )
+REFUSED = {
+    "no token": ({"token": None}, "nothing was trained. `hf auth login`"),
+    "bad token": ({"token": "hf_wrong"}, "401"),
+    "foreign name": ({"token": "hf_other"}, "403"),
+    "read-only token": ({"token": "hf_read"}, "403"),
+    "bad name": ({"token": "hf_user", "model_id": "a/b/c"}, "a/b/c"),
+    "no Hub": ({"token": "hf_user", "endpoint": "http://127.0.0.1:9"}, "nothing was trained"),
+}
 
 
-def test_hub_down_before_training_with_local_data(push, tmp_path):
-    options = {"token": "hf_user", "endpoint": "http://127.0.0.1:9"}
-    done = push("--dataset_name", SAMPLE, output=tmp_path / "output", check=False, **options)
-    assert done.returncode == 1 and "nothing was trained" in done.stderr
-    assert "Traceback" not in done.stderr
+def test_a_push_that_cannot_work_is_found_before_training(push, tmp_path):
+    start = partial(push, "--dataset_name", SAMPLE, check=False)
+    with ThreadPoolExecutor(2) as pool:  # to start train.py takes seconds of one core
+        runs = {
+            name: pool.submit(start, output=tmp_path / name, **options)
+            for name, (options, _) in REFUSED.items()
+        }
+    for name, (_, sentence) in REFUSED.items():
+        done = runs[name].result()
+        assert done.returncode == 1 and "Traceback" not in done.stderr, name
+        assert re.search(sentence, done.stderr, re.DOTALL), (name, done.stderr)
+        assert "train_runtime" not in done.stdout, name
+        assert not (tmp_path / name / "model.safetensors").exists(), name
 
 
 def test_second_push_updates_and_a_dataset_of_the_same_name_is_left_alone(root, push):
@@ -285,7 +297,7 @@ def test_interrupted_push_keeps_the_model_and_the_printed_command_pushes_it(
     assert not list((root / repo / "main").glob("checkpoint-*"))
 
 
-def test_space_deploys_with_the_documented_command(hub, root, client, digit, tmp_path):
+def test_space_deploys_with_the_documented_command(root, client, installing, digit, tmp_path):
     """Uploaded, downloaded into an empty folder, installed afresh and started as a Space is."""
     readme = (ROOT / "README.md").read_text()
     command = re.search(r"^hf upload user/.*--repo-type space.*$", readme, re.MULTILINE)[0]
@@ -300,10 +312,11 @@ def test_space_deploys_with_the_documented_command(hub, root, client, digit, tmp
     assert {"app.py", "README.md", "requirements.txt", "model"} <= names
     assert not names & {"tests", ".git", ".ci", ".venv", "mnist-cnn", "__pycache__"}
 
-    client(sys.executable, "-m", "venv", tmp_path / "venv")
-    python = tmp_path / "venv" / "bin" / "python"
-    client(python, "-m", "pip", "install", "-q", "-r", space / "requirements.txt")
+    requirements = (space / "requirements.txt").read_bytes()
+    assert requirements == (ROOT / "requirements.txt").read_bytes()  # those being installed
+    venv, pip = installing
+    assert pip.wait(300) == 0, (venv / "log").read_text()
     home = {"HF_HOME": str(tmp_path / "home"), "PYTHONPATH": ""}
-    with serve_app(tmp_path / "log", space, str(python), **home) as (url, _):
+    with serve_app(tmp_path / "log", space, str(venv / "bin" / "python"), **home) as (url, _):
         answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
     assert answer["label"] == "7"
