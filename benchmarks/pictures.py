@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
-from scipy.interpolate import CubicSpline
+from scipy.interpolate import Akima1DInterpolator, CubicSpline
 from scipy.spatial import KDTree
 from skimage.morphology import skeletonize
 
@@ -30,13 +30,19 @@ def pen_drawing(
     Takes (28, 28) uint8 and the range of the pen's width in pixels; gives ink. The digit is 60-220
     pixels tall, and five pens or more, as with a thick brush nobody draws small.
     """
-    points = _middle_line(digit)
-    pen = rng.uniform(*pens)
-    height = rng.uniform(max(60, 5 * pen), 220)
-    size = np.ptp(points, axis=0)
-    scale = min((height - pen) / max(size[1], 1), (CANVAS - 2 * pen) / size.max())
-    corner = rng.uniform(pen / 2, CANVAS - pen / 2 - scale * size)
-    return _stroke((points - points.min(0)) * scale + corner, pen)
+    return _draw(_middle_line(digit), rng, pens)
+
+
+def tablet_drawing(points: np.ndarray, width: float, rng: np.random.Generator) -> Image.Image:
+    """A digit that was written on a tablet, drawn like `pen_drawing`'s.
+
+    Takes eight points (8, 2) of the pen's way, x and y upwards, 0-100, as in UCI's pen digits
+    (Alimoglu & Alpaydin 1996), and how wide the digit is in heights, which these do not tell.
+    """
+    points = points * (width, -1)
+    way = np.cumsum(np.hypot(*np.diff(points, axis=0, prepend=points[:1]).T) + 1e-3)
+    smooth = Akima1DInterpolator(way, points, method="makima")
+    return _draw(smooth(np.linspace(way[0], way[-1], 600)), rng, (6, 20))
 
 
 def scribble(rng: np.random.Generator) -> Image.Image:
@@ -148,6 +154,16 @@ def _middle_line(digit: np.ndarray) -> np.ndarray:
     # A skeleton runs in steps of a pixel; the mean of what is near makes it a curve.
     near = KDTree(points).query_ball_point(points, 7)
     return np.array([points[indices].mean(0) for indices in near])
+
+
+def _draw(points: np.ndarray, rng: np.random.Generator, pens: tuple[float, float]) -> Image.Image:
+    """A digit's points (N, 2), x and y, in ink, as large and where `pen_drawing` says."""
+    pen = rng.uniform(*pens)
+    height = rng.uniform(max(60, 5 * pen), 220)
+    size = np.ptp(points, axis=0)
+    scale = min((height - pen) / max(size[1], 1), (CANVAS - 2 * pen) / size.max())
+    corner = rng.uniform(pen / 2, CANVAS - pen / 2 - scale * size)
+    return _stroke((points - points.min(0)) * scale + corner, pen)
 
 
 def _stroke(points: np.ndarray, pen: float) -> Image.Image:

@@ -39,6 +39,7 @@ from benchmarks.pictures import (
     pen_drawing,
     photograph,
     scribble,
+    tablet_drawing,
 )
 from data import carve_validation, load_splits, to_tensors
 from image_processing_mnist import MnistImageProcessor
@@ -79,6 +80,9 @@ class BenchmarkArguments:
     fashion_mnist_dir: Path = field(
         default=Path("/usr/share/datasets/fashion-mnist"),
         metadata={"help": "Where t10k-images-idx3-ubyte.gz lies (Debian: dataset-fashion-mnist)."},
+    )
+    pen_digits_file: Path | None = field(
+        default=None, metadata={"help": "UCI's pen digits: pendigits.tes, or other of its files."}
     )
     save_errors: Path | None = field(
         default=None, metadata={"help": "A folder for a contact sheet of each row's errors."}
@@ -136,6 +140,23 @@ def digit_rows(digits: np.ndarray, labels: np.ndarray) -> list[Row]:
             for name, c in CORRUPTIONS.items()
         ),
     ]
+
+
+def tablet_row(pen_digits_file: Path) -> Row:
+    """Digits by other writers than MNIST's, on a tablet.
+
+    UCI keeps eight points a digit and not where the pen was lifted, so that only those digits are
+    taken that most people write in one stroke, and stretches each to a square: a likely width is
+    drawn.
+    """
+    digits = np.loadtxt(pen_digits_file, delimiter=",")
+    digits = digits[np.isin(digits[:, 16], (0, 1, 2, 3, 6, 8))][:SLOW]
+
+    def drawing(digit, rng):
+        width = rng.uniform(0.2, 0.5) if digit[16] == 1 else rng.uniform(0.45, 0.85)
+        return ImageOps.invert(tablet_drawing(digit[:16].reshape(8, 2), width, rng))
+
+    return Row("UCI pen digits 0, 1, 2, 3, 6, 8", drawing, digits, digits[:, 16].astype(int))
 
 
 def other_rows(fashion_mnist_dir: Path) -> list[Row]:
@@ -255,6 +276,8 @@ def main() -> None:
     model = load_pretrained(arguments.model_name_or_path)
     processor = MnistImageProcessor.from_pretrained(arguments.model_name_or_path)
     rows = digit_rows(mnist.images.numpy(), mnist.labels.numpy())
+    if arguments.pen_digits_file is not None:
+        rows.append(tablet_row(arguments.pen_digits_file))
     others = other_rows(arguments.fashion_mnist_dir)
 
     limits = sorted({0.5, model.config.score_threshold, 0.9})

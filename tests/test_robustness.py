@@ -9,7 +9,7 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from benchmarks.corruptions import CORRUPTIONS
-from benchmarks.pictures import pen_drawing, photograph
+from benchmarks.pictures import pen_drawing, photograph, tablet_drawing
 from benchmarks.robustness import digit_rows, frame, measure
 from conftest import ROOT, SAMPLE
 from image_processing_mnist import MnistImageProcessor
@@ -102,6 +102,16 @@ def test_drawings_and_photographs_are_as_large_and_as_dark_as_they_say(ten):
         assert np.quantile(grey, 0.002) < 0.8 * np.median(grey)
 
 
+def test_a_way_of_the_pen_is_drawn_upright_and_as_wide_as_it_says():
+    x, y = [0, 0, 0, 0, 0, 40, 70, 100], [100, 75, 50, 25, 0, 0, 0, 0]  # an L
+    drawing = tablet_drawing(np.stack([x, y], axis=1), 0.5, np.random.default_rng(0))
+    left, top, right, bottom = drawing.getbbox()
+    ink = np.asarray(drawing)[top:bottom, left:right] > 127
+    assert ink[-3].mean() > 0.9 and ink[:, 3].mean() > 0.9
+    assert not ink[3, ink.shape[1] // 2 :].any()
+    assert 0.5 < (right - left) / (bottom - top) < 0.7  # of its middle line, without the pen
+
+
 def test_figures_of_a_row():
     answers = np.zeros((4, 10))
     answers[range(4), [1, 2, 3, 3]] = [1, 0.9, 0.5, 0.25]
@@ -124,6 +134,9 @@ def test_the_table(tmp_path):
     command = [sys.executable, "-m", "benchmarks.robustness", "--dataset_name", SAMPLE]
     command += ["--max_samples", "20", "--train_val_split", "0.1"]
     command += ["--output", tmp_path / "table.md", "--save_errors", tmp_path / "errors"]
+    bars = [[number, 100, *[50] * 12, 100 - number, 0, 1] for number in range(20)]  # leaning ones
+    np.savetxt(tmp_path / "pendigits.tes", bars, "%d", ",")
+    command += ["--pen_digits_file", tmp_path / "pendigits.tes"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
     lines = (tmp_path / "table.md").read_text().splitlines()
@@ -137,6 +150,7 @@ def test_the_table(tmp_path):
     assert all(row["count"] == "20" for row in table.values())
     assert percent("MNIST") >= 95
     assert percent("drawing, pen 6-20") >= 90
+    assert percent("UCI pen digits 0, 1, 2, 3, 6, 8") >= 95
     mean = np.mean([percent(f"MNIST-C {name}") for name in CORRUPTIONS])
     assert percent("MNIST-C, mean of the fifteen") == pytest.approx(mean, abs=0.01)
     assert 50 < percent("scribbles", "AUROC") <= 100
