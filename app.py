@@ -178,7 +178,7 @@ def predict(picture: str | None) -> dict[str, float]:
     """Read the handwritten digit in a picture.
 
     The picture may have any size and any colours, dark on light or light on dark, and shows one
-    digit anywhere in it. A top score below `score_threshold` in the model's configuration (0.6 in
+    digit anywhere in it. A top score below `score_threshold` in the model's configuration (0.5 in
     that of the model that comes with the app) means that it does not look like a digit.
 
     Args:

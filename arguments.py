@@ -27,11 +27,11 @@ class ModelArguments:
         default=0.3, metadata={"help": "Dropout in the dense layers of a new model."}
     )
     second_look_threshold: float = field(
-        default=0.99,
+        default=0.999,
         metadata={"help": "Top score below which a new model, trained, looks again; 0: never."},
     )
     score_threshold: float = field(
-        default=0.6,
+        default=0.5,
         metadata={"help": "Top score below which a new model's users say: this is no digit."},
     )
     ema_decay: float = field(

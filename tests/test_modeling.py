@@ -79,26 +79,37 @@ def test_looks_again_at_what_it_is_unsure_of_but_not_while_it_trains():
     scores = first.softmax(1).amax(1)
     again.config.second_look_threshold = scores.median().item()
     unsure = scores < scores.median()
-    expected = (first + sum(once(view).logits for view in second_look(pixel_values))) / 3
+    looks = [first, *(once(view).logits for view in second_look(pixel_values))]
+    expected = torch.stack(looks).softmax(-1).mean(0)
     actual = again(pixel_values).logits
-    torch.testing.assert_close(actual[unsure], expected[unsure])
+    torch.testing.assert_close(actual.softmax(1)[unsure], expected[unsure])
     torch.testing.assert_close(actual[~unsure], first[~unsure])
-    assert unsure.sum() >= 15 and (expected - first)[unsure].abs().max() > 1e-3
+    assert unsure.sum() >= 15 and (expected - first.softmax(1))[unsure].abs().max() > 1e-3
 
 
-def test_the_second_look_turns_a_digit_left_and_thicker_and_right_and_thinner(digits):
+def test_the_second_look_turns_a_digit_with_another_pen_and_resizes_it(digits):
     image = digits[0][0]
     pixel_values = torch.from_numpy(np.asarray(image) / np.float32(255))[None, None]
-    left, right = second_look(pixel_values)[:, 0, 0].numpy()
-    for view, angle, pen, share in (
-        (left, 5, ndimage.grey_dilation, 0.4),
-        (right, -5, ndimage.grey_erosion, 0.3),
-    ):
-        other = pen(np.asarray(image), size=3)
-        expected = Image.blend(image, Image.fromarray(other), share).rotate(
-            angle, Image.Resampling.BILINEAR
+    thick, thin = (
+        Image.fromarray(pen(np.asarray(image), size=3))
+        for pen in (ndimage.grey_dilation, ndimage.grey_erosion)
+    )
+
+    def resized(size: float) -> Image.Image:
+        corner = 14 - 14 / size
+        matrix = (1 / size, 0, corner, 0, 1 / size, corner)
+        return image.transform(
+            image.size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
         )
-        np.testing.assert_allclose(view, np.asarray(expected) / 255, atol=0.01)
+
+    expected = (
+        Image.blend(image, thick, 0.4).rotate(5, Image.Resampling.BILINEAR),
+        Image.blend(image, thin, 0.3).rotate(-5, Image.Resampling.BILINEAR),
+        resized(1.08),
+        resized(0.92),
+    )
+    for view, picture in zip(second_look(pixel_values)[:, 0, 0].numpy(), expected, strict=True):
+        np.testing.assert_allclose(view, np.asarray(picture) / 255, atol=0.01)
 
 
 def test_initial_activations_neither_vanish_nor_explode():
