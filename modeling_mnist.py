@@ -37,7 +37,8 @@ class MnistConfig(PreTrainedConfig):
         second_look_threshold: Top score, 0-1, below which the model, outside training, looks at a
             picture again. 0: it never does.
         score_threshold: Top score, 0-1, below which a picture does not look like a digit. The model
-            itself has no use for it; whoever shows its answers has.
+            itself has no use for it; whoever shows its answers has. It goes with the other
+            threshold: the mean of several looks has lower scores than one.
         kwargs: Everything a `PreTrainedConfig` takes. There are ten labels, "0" to "9", unless
             `id2label` or `num_labels` says otherwise.
     """
@@ -89,9 +90,10 @@ def second_look(pixel_values: torch.Tensor) -> torch.Tensor:
         (pixel_values, 0, 1 + RESIZE),
         (pixel_values, 0, 1 - RESIZE),
     ):
-        cos, sin = (f(math.radians(degrees)) / size for f in (math.cos, math.sin))
-        matrix = pixel_values.new_tensor([[cos, -sin, 0], [sin, cos, 0]])
-        matrix = matrix.expand(len(pixel_values), 2, 3)
+        angle = math.radians(degrees)
+        # From the view's pixels to the picture's, so that a larger digit is a smaller step.
+        a, b = math.cos(angle) / size, math.sin(angle) / size
+        matrix = pixel_values.new_tensor([[a, -b, 0], [b, a, 0]]).expand(len(pixel_values), 2, 3)
         grid = F.affine_grid(matrix, list(pixel_values.shape), align_corners=False)
         views.append(F.grid_sample(picture, grid, align_corners=False))
     return torch.stack(views)
@@ -160,6 +162,8 @@ class MnistForImageClassification(PreTrainedModel):
 
         Returns:
             `loss` () if labels are given, and `logits` (B, 10); a tuple with `return_dict=False`.
+            Where it looked again the logits are log probabilities, where it did not they have the
+            scale that training gave them: compare their softmax, not the logits themselves.
 
         Raises:
             ValueError: if `pixel_values` has another shape.
@@ -177,8 +181,8 @@ class MnistForImageClassification(PreTrainedModel):
                 views = second_look(pixel_values[unsure])
                 again = self.head(self.features(views.flatten(0, 1))).unflatten(0, views.shape[:2])
                 looks = torch.cat([logits[unsure][None], again]).log_softmax(-1)
-                mean = looks.logsumexp(0) - math.log(len(looks))  # of probabilities, as logits
-                logits = logits.index_put((unsure,), mean)
+                log_mean = looks.logsumexp(0) - math.log(len(looks))
+                logits = logits.index_put((unsure,), log_mean)
         loss = None if labels is None else F.cross_entropy(logits.float(), labels)
         return ImageClassifierOutput(loss=loss, logits=logits)
 

@@ -4,6 +4,7 @@
     python -m benchmarks.robustness                                  the model in model/
     python -m benchmarks.robustness --rows photograph drawing --max_samples 500 --save_errors errors
     python -m benchmarks.robustness --train_val_split 0.1            no look at the test set
+    python -m benchmarks.robustness --pen_digits_file penbased.dat   and digits written on a tablet
 
 Prints a Markdown table. Every picture but those of the first row goes through the image processor,
 as RGB, which is how `pipeline("image-classification")` gives it. The picture with the number i is
@@ -82,7 +83,7 @@ class BenchmarkArguments:
         metadata={"help": "Where t10k-images-idx3-ubyte.gz lies (Debian: dataset-fashion-mnist)."},
     )
     pen_digits_file: Path | None = field(
-        default=None, metadata={"help": "UCI's pen digits: pendigits.tes, or other of its files."}
+        default=None, metadata={"help": "UCI's pen digits: pendigits.tes, or KEEL's penbased.dat."}
     )
     save_errors: Path | None = field(
         default=None, metadata={"help": "A folder for a contact sheet of each row's errors."}
@@ -149,7 +150,7 @@ def tablet_row(pen_digits_file: Path) -> Row:
     taken that most people write in one stroke, and stretches each to a square: a likely width is
     drawn.
     """
-    digits = np.loadtxt(pen_digits_file, delimiter=",")
+    digits = np.loadtxt(pen_digits_file, delimiter=",", comments="@", ndmin=2)
     digits = digits[np.isin(digits[:, 16], (0, 1, 2, 3, 6, 8))][:SLOW]
 
     def drawing(digit, rng):

@@ -13,7 +13,6 @@ import textwrap
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -21,6 +20,7 @@ import pytest
 import torch
 import yaml
 from gradio_client import Client, handle_file
+from safetensors.torch import load_file
 
 from benchmarks.serving import serve_app
 from conftest import ROOT, SAMPLE
@@ -42,6 +42,7 @@ def installing(tmp_path_factory) -> Iterator[tuple[Path, subprocess.Popen]]:
         pip = subprocess.Popen(command, stdout=log, stderr=log)
     yield venv, pip
     pip.kill()
+    pip.wait()
 
 
 @pytest.fixture(scope="module")
@@ -234,36 +235,43 @@ def test_model_card(root, output, client, digit, tmp_path):
         assert client(sys.executable, script).stdout.strip()
 
 
-def test_continue_from_the_hub(client, output, tmp_path):
+def test_evaluate_and_continue_from_the_hub(client, output, tmp_path):
     start = ("--model_name_or_path", "user/mnist-cnn", "--disable_tqdm", "True")
     run = (sys.executable, ROOT / "train.py", "--use_cpu", *start)
-    client(*run, "--max_steps", 20, "--output_dir", tmp_path / "tuned")
-    after = json.loads((tmp_path / "tuned/eval_results.json").read_text())
-    before = json.loads((output / "eval_results.json").read_text())
-    assert after["eval_loss"] < before["eval_loss"]
+    client(*run, "--do_eval", "--output_dir", tmp_path / "evaluated")
+    folders = (output, tmp_path / "evaluated")
+    pushed, loaded = (json.loads((f / "eval_results.json").read_text()) for f in folders)
+    assert loaded["eval_loss"] == pytest.approx(pushed["eval_loss"], rel=1e-5)
+
+    slow = ("--max_steps", "2", "--max_train_samples", "200", "--learning_rate", "1e-4")
+    client(*run, *slow, "--output_dir", tmp_path / "tuned")
+    folders = (output, tmp_path / "tuned")
+    before, after = (load_file(f / "model.safetensors")["head.5.weight"] for f in folders)
+    assert not torch.equal(after, before)
+    torch.testing.assert_close(after, before, atol=1e-3, rtol=0)
 
 
+LOCAL = ("--dataset_name", SAMPLE)
 REFUSED = {
-    "no token": ({"token": None}, "nothing was trained. `hf auth login`"),
-    "bad token": ({"token": "hf_wrong"}, "401"),
-    "foreign name": ({"token": "hf_other"}, "403"),
-    "read-only token": ({"token": "hf_read"}, "403"),
-    "bad name": ({"token": "hf_user", "model_id": "a/b/c"}, "a/b/c"),
-    "no Hub": ({"token": "hf_user", "endpoint": "http://127.0.0.1:9"}, "nothing was trained"),
+    "no token": ((), {"token": None}, "nothing was trained. `hf auth login`"),
+    "bad token": ((), {"token": "hf_wrong"}, r"\b401\b"),
+    "foreign name": ((), {"token": "hf_other"}, r"\b403\b"),
+    "read-only token": ((), {"token": "hf_read"}, r"\b403\b"),
+    "bad name": ((), {"token": "hf_user", "model_id": "a/b/c"}, "a/b/c"),
+    "no Hub": (LOCAL, {"token": "hf_user", "endpoint": "http://127.0.0.1:9"}, "nothing was"),
 }
 
 
 def test_a_push_that_cannot_work_is_found_before_training(push, tmp_path):
-    start = partial(push, "--dataset_name", SAMPLE, check=False)
     with ThreadPoolExecutor(2) as pool:  # to start train.py takes seconds of one core
         runs = {
-            name: pool.submit(start, output=tmp_path / name, **options)
-            for name, (options, _) in REFUSED.items()
+            name: pool.submit(push, *arguments, output=tmp_path / name, check=False, **options)
+            for name, (arguments, options, _) in REFUSED.items()
         }
-    for name, (_, sentence) in REFUSED.items():
+    for name, (_, _, sentence) in REFUSED.items():
         done = runs[name].result()
         assert done.returncode == 1 and "Traceback" not in done.stderr, name
-        assert re.search(sentence, done.stderr, re.DOTALL), (name, done.stderr)
+        assert re.search(sentence, done.stderr), (name, done.stderr)
         assert "train_runtime" not in done.stdout, name
         assert not (tmp_path / name / "model.safetensors").exists(), name
 

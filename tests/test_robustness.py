@@ -134,8 +134,11 @@ def test_the_table(tmp_path):
     command = [sys.executable, "-m", "benchmarks.robustness", "--dataset_name", SAMPLE]
     command += ["--max_samples", "20", "--train_val_split", "0.1"]
     command += ["--output", tmp_path / "table.md", "--save_errors", tmp_path / "errors"]
-    bars = [[number, 100, *[50] * 12, 100 - number, 0, 1] for number in range(20)]  # leaning ones
-    np.savetxt(tmp_path / "pendigits.tes", bars, "%d", ",")
+    angles = np.linspace(0, 2 * np.pi, 8)
+    zero = [*np.stack([50 + 50 * np.sin(angles), 50 + 50 * np.cos(angles)], axis=1).ravel(), 0]
+    ones = [[number, 100, *[50] * 12, 100 - number, 0, 1] for number in range(10)]  # leaning
+    four = [0, 100, *[50] * 14, 4]  # not in the table
+    np.savetxt(tmp_path / "pendigits.tes", [four] * 5 + ones + [zero] * 10, "%d", ",")
     command += ["--pen_digits_file", tmp_path / "pendigits.tes"]
     result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
     assert result.returncode == 0, result.stderr
