@@ -19,8 +19,8 @@ from scipy import ndimage
 from image_processing_mnist import MnistImageProcessor
 
 # How digits are written around the world: x,y of the points that a pen goes through, in a box of
-# 100 by 100, smoothly but for corners (!). "|" lifts the pen. The first column is how many of a
-# hundred writers of that digit write it so: a guess.
+# 100 by 100, smoothly but for corners (!). "|" lifts the pen. The first column is how many in a
+# hundred are drawn so: a guess at how many write so, but for the plain 1, which MNIST has.
 DIGITS = {
     0: """
         45 50,0 25,10 8,40 10,70 30,97 55,99 80,85 92,55 85,20 65,3 48,0
@@ -30,14 +30,20 @@ DIGITS = {
         10 72,12 45,0 18,18 6,52 18,88 48,100 80,84 94,50 84,20 60,4 56,18
         5 50,0 90,50 50,100 10,50 50,0 """,
     1: """
-        25 50,0 50,100
-        10 62,0 40,100
-        22 22,28 55,0 55,0! 53,100
-        14 5,48 58,0 58,0! 56,100
+        6 50,0 50,100
+        5 62,0 40,100
+        18 22,28 55,0 55,0! 53,100
+        9 5,48 58,0 58,0! 56,100
+        5 34,52 56,0 56,0! 52,100
         9 24,26 52,0 52,0! 52,100! | 22,100 82,99
         8 22,30 52,0 52,0! 52,98 52,98! 20,98! 84,98
-        5 10,42 55,0 55,0! 55,100! | 25,100 85,99
-        7 30,12 56,0 56,0! 50,100 """,
+        6 10,42 55,0 55,0! 55,100! | 25,100 85,99
+        6 30,12 56,0 56,0! 50,100
+        9 0,34 62,0 62,0! 46,100
+        7 4,30 34,18 64,0 64,0! 50,100
+        4 8,28 36,8 58,2 60,20 46,100
+        2 2,22 66,0 66,0! 44,100
+        6 10,26 36,8 56,2 56,20 50,98 | 15,100 88,98 """,
     2: """
         30 8,22 28,3 60,0 84,18 78,45 45,72 8,98 8,98! 92,97
         20 10,25 35,0 75,8 82,35 55,65 18,92 8,84 25,80 60,96 95,90
