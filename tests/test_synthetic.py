@@ -64,13 +64,14 @@ def test_the_model_reads_digits_as_what_they_are_called(model, made, kind, share
 
 
 def test_each_way_of_writing_is_read_as_its_digit(model):
-    """Each line of the table, by itself, so that none is a misprint; some 1s are nearly a 7."""
+    """Each line of the table, by itself, so that none is a misprint."""
     rng = np.random.default_rng(0)
     for digit in DIGITS:
-        for way in digit_models(digit)[0]:
+        for way, share in zip(*digit_models(digit), strict=True):
             drawn = np.stack([frame(draw(write(way, rng), 7)) for _ in range(40)])
             predicted = model(torch.tensor(drawn)[:, None] / 255).logits.argmax(1)
-            assert (predicted == digit).float().mean() >= 0.6, (digit, way)
+            enough = 0.75 if share >= 0.05 else 0.6  # the rarest are 1s that are nearly a 7
+            assert (predicted == digit).float().mean() >= enough, (digit, way)
 
 
 @pytest.fixture(scope="module")
