@@ -83,20 +83,17 @@ def second_look(pixel_values: torch.Tensor) -> torch.Tensor:
     """
     thick = F.max_pool2d(pixel_values, kernel_size=3, stride=1, padding=1)
     thin = -F.max_pool2d(-pixel_values, kernel_size=3, stride=1, padding=1)
-    views = []
-    for picture, degrees, size in (
-        (pixel_values.lerp(thick, THICKER), TURN, 1),
-        (pixel_values.lerp(thin, THINNER), -TURN, 1),
-        (pixel_values, 0, 1 + RESIZE),
-        (pixel_values, 0, 1 - RESIZE),
-    ):
-        angle = math.radians(degrees)
-        # From the view's pixels to the picture's, so that a larger digit is a smaller step.
-        a, b = math.cos(angle) / size, math.sin(angle) / size
-        matrix = pixel_values.new_tensor([[a, -b, 0], [b, a, 0]]).expand(len(pixel_values), 2, 3)
-        grid = F.affine_grid(matrix, list(pixel_values.shape), align_corners=False)
-        views.append(F.grid_sample(picture, grid, align_corners=False))
-    return torch.stack(views)
+    thick, thin = pixel_values.lerp(thick, THICKER), pixel_values.lerp(thin, THINNER)
+    pictures = torch.stack([thick, thin, pixel_values, pixel_values])
+    angle = torch.deg2rad(pixel_values.new_tensor([TURN, -TURN, 0, 0]))
+    size = pixel_values.new_tensor([1, 1, 1 + RESIZE, 1 - RESIZE])
+    # From the view's pixels to the picture's, so that a larger digit is a smaller step.
+    a, b, none = angle.cos() / size, angle.sin() / size, torch.zeros_like(size)
+    matrices = torch.stack([a, -b, none, b, a, none], dim=1).unflatten(1, (2, 3))
+    # One grid for each view: the batch is taken for channels, which share a grid.
+    channels = pictures.flatten(1, 2)
+    grid = F.affine_grid(matrices, list(channels.shape), align_corners=False)
+    return F.grid_sample(channels, grid, align_corners=False).view_as(pictures)
 
 
 class MnistForImageClassification(PreTrainedModel):
