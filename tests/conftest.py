@@ -24,7 +24,7 @@ from benchmarks.serving import serve_app
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "tests" / "mnist"
 SHORT_RUN = (
-    *("--dataset_name", SAMPLE, "--max_steps", 60, "--bf16", "--train_val_split", 0.1),
+    *("--dataset_name", SAMPLE, "--max_steps", 60, "--train_val_split", 0.1),
     *("--eval_strategy", "steps", "--eval_steps", 20, "--logging_steps", 10),
     *("--save_strategy", "steps", "--save_steps", 30, "--save_total_limit", 2),
 )

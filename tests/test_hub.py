@@ -177,7 +177,7 @@ def test_two_processes_train_one_model_and_push_it_once(root, client, tmp_path, 
     torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
     output = tmp_path / "mnist-cnn"
     result = client(
-        *(*torchrun, ROOT / "train.py", "--use_cpu", "--max_steps", "60", "--bf16"),
+        *(*torchrun, ROOT / "train.py", "--use_cpu", "--max_steps", "60"),
         *("--per_device_train_batch_size", "64", "--output_dir", output, "--disable_tqdm", "True"),
         *("--push_to_hub", "--hub_model_id", "user/two"),
         token="hf_user",
