@@ -77,6 +77,11 @@ def keep_freed_memory() -> None:
         libc.mallopt(M_MMAP_THRESHOLD, 2**30)
 
 
+def has_bf16() -> bool:
+    """Whether the CPU computes in bfloat16 itself, as far as torch's oneDNN can tell."""
+    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+
+
 def load_data(
     data_args: DataTrainingArguments, training_args: MnistTrainingArguments
 ) -> tuple[MnistDataset | None, MnistDataset | None]:
@@ -149,6 +154,12 @@ def main() -> None:
     check_arguments(model_args, data_args, training_args)
     if data_args.train_val_split > 0 and training_args.eval_strategy == "no":
         training_args.eval_strategy = "epoch"
+    if training_args.bf16 and training_args.use_cpu and not has_bf16():
+        print(
+            "train.py: This CPU has no bfloat16, so that --bf16 makes training many times slower. "
+            "Leave it out.",
+            file=sys.stderr,
+        )
     set_seed(training_args.seed)
     keep_freed_memory()
     output = Path(training_args.output_dir)

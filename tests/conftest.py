@@ -13,6 +13,7 @@ from tempfile import mkdtemp
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HOME"] = mkdtemp()
+os.environ["OMP_NUM_THREADS"] = "1"  # tests run two at a time
 
 import numpy as np
 import pytest
@@ -23,8 +24,9 @@ from benchmarks.serving import serve_app
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "tests" / "mnist"
+SMALL = ("--conv_channels", "24", "48", "64")
 SHORT_RUN = (
-    *("--dataset_name", SAMPLE, "--max_steps", 60, "--train_val_split", 0.1),
+    *("--dataset_name", SAMPLE, "--max_steps", 60, "--train_val_split", 0.1, *SMALL),
     *("--eval_strategy", "steps", "--eval_steps", 20, "--logging_steps", 10),
     *("--save_strategy", "steps", "--save_steps", 30, "--save_total_limit", 2),
 )

@@ -1,8 +1,10 @@
 """What README.md says is true: its front matter, commands, flags, files and pins."""
 
+import ast
 import re
 import subprocess
 import sys
+from importlib.metadata import packages_distributions
 
 import pytest
 from huggingface_hub import RepoCard, SpaceCardData
@@ -31,6 +33,18 @@ def test_every_requirement_is_pinned():
     for name in ("requirements.txt", "requirements-dev.txt"):
         for line in (ROOT / name).read_text().splitlines():
             assert re.match(r"#|-r requirements.txt$|[\w-]+(\[\w+\])?==[\w.]+( #|$)", line), line
+
+
+def test_what_the_code_imports_is_required_and_nothing_else():
+    imported = set()
+    for file in ROOT.glob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                imported.add(node.module.split(".")[0])
+            elif isinstance(node, ast.Import):
+                imported |= {alias.name.split(".")[0] for alias in node.names}
+    packages = packages_distributions()
+    assert {packages[name][0] for name in imported & packages.keys()} == PINS.keys()
 
 
 def test_every_link_to_a_file_leads_somewhere():

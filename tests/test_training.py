@@ -56,7 +56,7 @@ def test_writes_what_the_readme_promises(trained):
 
 
 def test_what_is_measured_is_what_is_saved(trained):
-    """The run trains in bfloat16, but its figures are those of the saved model, in float32."""
+    """The run's figures are those of the weights' average, which is saved."""
     dataset = to_tensors(load_splits(str(SAMPLE))["train"], "image", "label")
     _, validation = carve_validation(dataset, 0.1, seed=42)
     model = MnistForImageClassification.from_pretrained(trained).eval()
