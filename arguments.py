@@ -84,7 +84,7 @@ class MnistTrainingArguments(TrainingArguments):
     output_dir: str = field(
         default="mnist-cnn", metadata={"help": "Where the model, metrics and plots are written."}
     )
-    num_train_epochs: float = field(default=20, metadata={"help": "Passes over the training set."})
+    num_train_epochs: float = field(default=16, metadata={"help": "Passes over the training set."})
     per_device_train_batch_size: int = field(default=128, metadata={"help": "Images in a step."})
     per_device_eval_batch_size: int = field(default=500, metadata={"help": "Same, evaluating."})
     learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's, at its highest."})

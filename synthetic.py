@@ -13,7 +13,7 @@ from pathlib import Path
 import matplotlib
 import numpy as np
 from joblib import Parallel, delayed
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from scipy import ndimage
 
 from image_processing_mnist import MnistImageProcessor
@@ -59,11 +59,14 @@ DIGITS = {
         10 12,20 50,0 80,22 45,46 88,70 60,98 10,96
         6 10,3 80,2 80,2! 50,40 85,60 80,92 30,100 5,88 """,
     4: """
-        24 28,2 10,62 10,62! 92,60! | 66,22 62,100
-        18 36,0 6,66 6,66! 95,62! | 72,0 66,100
-        14 20,5 16,50 30,58 88,55! | 74,2 70,100
-        18 68,100 70,0 70,0! 5,70 5,70! 95,68
-        12 66,0 4,68 4,68! 96,66! | 68,2 66,100
+        18 28,2 10,62 10,62! 92,60! | 66,22 62,100
+        13 36,0 6,66 6,66! 95,62! | 72,0 66,100
+        10 20,5 16,50 30,58 88,55! | 74,2 70,100
+        13 68,100 70,0 70,0! 5,70 5,70! 95,68
+        10 66,0 4,68 4,68! 96,66! | 68,2 66,100
+        6 58,0 6,62 6,62! 92,66! | 74,38 58,100
+        10 58,0 24,36 6,66 22,80 92,72! | 82,38 56,100
+        6 34,0 10,50 12,60 86,56! | 66,36 54,100
         8 16,4 14,42 40,56 78,46! | 84,2 76,60 60,100
         6 10,3 12,45 12,45! 85,44 85,44! 84,0! 82,100 """,
     5: """
@@ -81,13 +84,14 @@ DIGITS = {
         12 80,2 40,30 14,70 34,98 60,84 52,62 24,66 16,80
         8 40,0 20,60 24,94 60,100 80,78 62,60 36,66 26,84 """,
     7: """
-        24 8,6 88,3 88,3! 62,45 40,100
+        19 8,6 88,3 88,3! 62,45 40,100
         14 10,4 84,4 84,4! 34,100
         20 10,5 88,3 88,3! 60,50 42,100! | 28,50 84,47
         12 8,22 10,5 10,5! 88,5 88,5! 55,50 45,100
         10 6,18 10,4 10,4! 86,4 86,4! 58,50 44,100! | 30,54 82,50
         8 8,10 40,14 85,2 85,2! 60,40 52,100
         7 12,4 60,6 84,14 72,46 50,100! | 34,46 90,50
+        5 8,16 48,2 82,12 70,50 46,100! | 28,64 88,58
         5 5,8 80,4 80,4! 82,12 60,60 55,100 """,
     8: """
         26 78,14 48,0 22,16 34,40 68,58 80,82 50,100 20,84 32,58 68,38 78,14
@@ -97,13 +101,15 @@ DIGITS = {
         12 74,20 46,2 24,22 46,44 76,72 52,100 22,80 44,52 66,34 86,4
         12 24,12 40,0 74,8 70,34 34,60 20,86 48,100 80,86 62,58 26,32 28,10 """,
     9: """
-        25 82,14 50,0 18,20 24,50 60,52 82,20 82,20! 80,60 70,100
-        18 84,20 52,0 16,24 30,54 72,44 84,12 84,12! 84,100
+        20 82,14 50,0 18,20 24,50 60,52 82,20 82,20! 80,60 70,100
+        14 84,20 52,0 16,24 30,54 72,44 84,12 84,12! 84,100
         18 80,22 50,0 18,22 28,50 64,46 80,16 84,60 66,96 22,96
-        12 50,0 18,16 22,46 54,52 80,34 76,8 50,0! | 82,8 76,100
-        10 86,8 46,0 14,28 34,54 76,34 88,4 82,50 50,100
+        10 50,0 18,16 22,46 54,52 80,34 76,8 50,0! | 82,8 76,100
+        9 86,8 46,0 14,28 34,54 76,34 88,4 82,50 50,100
         9 84,6 40,4 16,30 40,52 84,28 84,6 86,72 60,100 24,88
-        8 78,10 36,4 18,40 60,50 82,10 60,70 36,100 """,
+        8 78,10 36,4 18,40 60,50 82,10 60,70 36,100
+        7 76,12 52,0 28,12 38,32 66,28 78,8 86,52 70,94 34,100 8,86
+        5 72,6 26,8 34,34 74,8 84,50 74,90 42,100 8,92 """,
 }
 # Letters, and signs that children and grown-ups draw where a digit is asked for.
 OTHERS = """
@@ -153,7 +159,7 @@ OTHERS = """
 # How many pictures of each kind there are for each one of MNIST's.
 SHARES = {"handwritten": 0.3, "damaged": 0.35, "non_digits": 0.3}
 NOT_A_DIGIT = -1
-FEW_PIXELS_SHARE = 0.3  # of the handwritten ones
+FEW_PIXELS_SHARE = 0.4  # of handwritten digits and of what is printed
 PROCESSOR = MnistImageProcessor()
 CANVAS = 84  # pixels
 PRINTED_SHARE = 0.04  # of the digits: people show printed ones, too
@@ -272,8 +278,10 @@ def printed(characters: str, rng: np.random.Generator) -> np.ndarray:
         Image.Resampling.BILINEAR,
     )  # fmt: skip
     image = image.rotate(rng.normal(0, 5), Image.Resampling.BILINEAR)
+    image = ImageOps.expand(image.crop(image.getbbox()), 10)
     image.thumbnail((CANVAS, CANVAS))
-    return np.asarray(image, np.float32) / 255
+    picture = np.asarray(image, np.float32) / 255
+    return few_pixels(picture, rng) if rng.random() < FEW_PIXELS_SHARE else picture
 
 
 def letters(rng: np.random.Generator) -> np.ndarray:
@@ -355,7 +363,7 @@ def noise(rng: np.random.Generator) -> np.ndarray:
     return np.float32(field)
 
 
-NON_DIGITS = {letters: 0.32, handwritten_other: 0.12, scribble: 0.22, thing: 0.25, noise: 0.09}
+NON_DIGITS = {letters: 0.35, handwritten_other: 0.12, scribble: 0.22, thing: 0.23, noise: 0.08}
 
 
 def lines(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
@@ -404,8 +412,8 @@ def blots(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def few_pixels(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """As an old scanner saw it, with 8 to 17 pixels a side."""
-    small = Image.fromarray(digit.astype(np.float32)).resize([int(rng.integers(8, 18))] * 2)
+    """As an old scanner saw it, with 8 to 20 pixels a side."""
+    small = Image.fromarray(digit.astype(np.float32)).resize([int(rng.integers(8, 21))] * 2)
     return np.asarray(small.resize(digit.shape[::-1], Image.Resampling.BICUBIC)).clip(0, 1)
 
 
