@@ -27,7 +27,7 @@ from hub import add_repo, serve
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification
 
-TOKENS = {"hf_user": "user", "hf_read": "user:read"}
+TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
 SHORT = ("--use_cpu", "--max_steps", "5", "--max_train_samples", "200", "--disable_tqdm", "True")
 
 
@@ -245,6 +245,7 @@ LOCAL = ("--dataset_name", SAMPLE)
 REFUSED = {
     "no token": ((), {"token": None}, "nothing was trained. `hf auth login`"),
     "bad token": ((), {"token": "hf_wrong"}, r"\b401\b"),
+    "foreign name": ((), {"token": "hf_other"}, r"\b403\b"),
     "read-only token": ((), {"token": "hf_read"}, r"\b403\b"),
     "bad name": ((), {"token": "hf_user", "model_id": "a/b/c"}, "a/b/c"),
     "no Hub": (LOCAL, {"token": "hf_user", "endpoint": "http://127.0.0.1:9"}, "nothing was"),
@@ -274,7 +275,7 @@ def test_second_push_updates_and_a_dataset_of_the_same_name_is_left_alone(root, 
     assert len(commits(root, "datasets/user/digits")) == 2
 
 
-@pytest.mark.parametrize("fault", [{"lfs_put": [403]}, {"commit": [0]}])
+@pytest.mark.parametrize("fault", [{"commit": [503]}, {"lfs_put": [403]}, {"commit": [0]}])
 def test_interrupted_push_keeps_the_model_and_the_printed_command_pushes_it(
     root, client, push, faults, tmp_path, fault
 ):
