@@ -267,7 +267,10 @@ def fonts() -> list[str]:
 
 
 def printed(characters: str, rng: np.random.Generator) -> np.ndarray:
-    """Characters in a random font, a little turned and slanted: (H, W) float32 0-1, at most 84."""
+    """Characters in a random font, a little turned and slanted, at times in few pixels.
+
+    (H, W) float32 0-1, at most 84 a side.
+    """
     font = ImageFont.truetype(rng.choice(fonts()), 80)
     left, top, right, bottom = font.getbbox(characters)
     image = Image.new("L", (right - left + 60, bottom - top + 60))
