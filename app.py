@@ -29,7 +29,7 @@ from modeling_mnist import load_pretrained
 HERE = Path(__file__).parent
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
-MAX_PIXELS = 64_000_000  # more than a phone's camera has; RGB needs three bytes of memory for each
+MAX_PIXELS = 64_000_000  # more than a phone's camera has; in RGB each takes four bytes of memory
 MAX_DRAWING = 100_000  # characters; the canvas sends fewer than 10,000
 SURE = 0.8  # top score from which an answer is given without a second guess
 HEAT = (255, 212, 0)  # yellow: bright, so that it stands out for every kind of colour vision
@@ -239,7 +239,7 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
         "api_visibility": "private",
     }
     # One drawing at a time: each keeps Python busy, and two at once were no faster. Files wait for
-    # files only, since the largest takes seconds, and 200 MB.
+    # files only, since the largest takes seconds, and hundreds of megabytes.
     drawings = {"concurrency_id": "drawings", "concurrency_limit": 1}
     files = {"concurrency_id": "files", "concurrency_limit": 1}
     canvas.input(read_drawing, canvas, digit, **silent, **drawings)

@@ -167,7 +167,12 @@ def check_arguments(
             "The model is pushed once, when it is finished, so that every commit on the Hub loads: "
             "leave out --hub_strategy."
         )
-    check_output_dir(Path(training_args.output_dir), training_args, model_args.model_name_or_path)
+    output = Path(training_args.output_dir)
+    check_output_dir(output, training_args, model_args.model_name_or_path)
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"--output_dir {output} is no folder that can be made: {error}") from error
 
 
 def is_complete(checkpoint: Path) -> bool:
@@ -197,8 +202,6 @@ def check_output_dir(
     Raises:
         InputError: with what to do instead.
     """
-    if output.exists() and not output.is_dir():
-        raise InputError(f"--output_dir {output} is a file. Name a folder.")
     resume = training_args.resume_from_checkpoint
     checkpoint = last_checkpoint(output)
     if resume in LAST and checkpoint is None:
@@ -207,7 +210,8 @@ def check_output_dir(
         raise InputError(f"--resume_from_checkpoint {resume} is no folder of a checkpoint.")
     if resume in LAST:
         training_args.resume_from_checkpoint = str(checkpoint)
-    if resume or not output.is_dir() or not any(output.iterdir()):
+    going_on = resume and Path(training_args.resume_from_checkpoint).resolve().parent
+    if going_on == output.resolve() or not output.is_dir() or not any(output.iterdir()):
         return
     ours = (output / "train_results.json").exists() or (output / "eval_results.json").exists()
     if not training_args.do_train:

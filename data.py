@@ -105,8 +105,8 @@ def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDat
     a folder of drawings or photographs serves as well.
 
     Raises:
-        InputError: a column is missing or of the wrong kind, a label is not 0-9, or no row is
-            there.
+        InputError: a column is missing or of the wrong kind, a label is not 0-9, an image cannot be
+            read, or no row is there.
     """
     for column, option in ((image_column, "image"), (label_column, "label")):
         if column not in split.column_names:
@@ -122,8 +122,9 @@ def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDat
     labels = split[label_column][:]
     if isinstance(split.features[label_column], ClassLabel):
         # Labels are numbers of classes, which mean digits only by the classes' names.
-        names = split.features[label_column].names
-        labels = [int(names[n]) if names[n].isdecimal() else names[n] for n in labels]
+        names = enumerate(split.features[label_column].names)
+        classes = {n: int(name) if name.isdecimal() else name for n, name in names}
+        labels = [classes.get(n) for n in labels]  # -1 stands for no label, not for the last class
     wrong = sorted({str(n) for n in labels if type(n) is not int or n not in range(NUM_LABELS)})
     if wrong:
         raise InputError(
@@ -134,11 +135,16 @@ def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDat
         raise InputError("The dataset holds no images.")
     processor = MnistImageProcessor()
     images = np.empty((len(split), 28, 28), np.uint8)
-    for index, image in enumerate(split[image_column]):
-        if image.mode == "L" and image.size == (28, 28):
-            images[index] = image
-        else:
-            images[index] = processor(image)["pixel_values"][0][0] * 255 + 0.5
+    rows = iter(split[image_column])
+    for index in range(len(split)):
+        try:
+            image = next(rows)
+            if image.mode == "L" and image.size == (28, 28):
+                images[index] = image
+            else:
+                images[index] = processor(image)["pixel_values"][0][0] * 255 + 0.5
+        except (OSError, ValueError) as error:
+            raise InputError(f"Image {index} (from 0) cannot be read: {error}") from error
     return MnistDataset(torch.from_numpy(images), torch.tensor(labels))
 
 

@@ -13,6 +13,7 @@ Visitors draw where and how they like, on any paper; so the picture is read in f
 """
 
 import functools
+import os
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -67,7 +68,7 @@ class MnistImageProcessor(BaseImageProcessor):
             images: PIL images of any mode; arrays or tensors (H, W), (1, H, W), (H, W, C) or
                 (C, H, W) with C = 1, 2, 3 or 4 (grey, grey and alpha, RGB, RGB and alpha), and
                 batches (B, C, H, W) or (B, H, W, C); values 0-1, 0-255, or 0 to more than that, as
-                in 16 bits; paths or URLs of image files.
+                in 16 bits; paths of image files, or URLs, of which transparency is lost.
             return_tensors: "pt" for a torch tensor, "np" for an array, None for a list of arrays.
             kwargs: Accepted, as every image processor does, and unused.
 
@@ -105,7 +106,7 @@ class MnistImageProcessor(BaseImageProcessor):
 def to_rgb(image: ImageLike) -> np.ndarray:
     """A picture of any kind -> (H, W, 3) float32 0-1, at most 224 pixels a side, no alpha."""
     if isinstance(image, (str, Path)):
-        image = Image.open(image) if Path(image).is_file() else load_image(str(image))
+        image = Image.open(image) if os.path.isfile(image) else load_image(str(image))
     if not isinstance(image, Image.Image):
         image = _array_to_pil(image)
     if image.mode in ("L", "RGB") and not image.has_transparency_data:

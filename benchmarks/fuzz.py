@@ -145,7 +145,7 @@ class Attacker:
             return "a file was given away"
         if "event: complete" in stream:
             return "a digit"
-        return "a sentence" if '"error": "' in stream else f"an error without a sentence: {stream}"
+        return told(json.loads(stream.rpartition("data: ")[2]))
 
     def draw(self, drawing: object) -> str:
         """Send any JSON as the canvas's drawing."""
@@ -160,8 +160,7 @@ class Attacker:
                     if leaks(line):
                         return "a file was given away"
                     done = json.loads(line[6:])
-                    told = done["success"] or done["output"].get("error")
-                    return "a sentence" if told else f"an error without a sentence: {line[:300]}"
+                    return "a sentence" if done["success"] else told(done["output"])
         return "no answer"
 
     def attempt(self, rng: random.Random) -> str:
@@ -188,6 +187,12 @@ class Attacker:
 def outcome(status: int) -> str:
     """A refused HTTP request, in words."""
     return "an HTTP refusal, 4xx" if status < 500 else f"an internal error, {status}"
+
+
+def told(output: dict) -> str:
+    """Whether an error is a sentence of the app's, or whatever else was raised."""
+    # Only gr.Error has a title; of any other exception Gradio sends the text.
+    return "a sentence" if "title" in output else f"an error: {output.get('error')!s:.200}"
 
 
 def leaks(text: str) -> bool:

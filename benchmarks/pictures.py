@@ -71,7 +71,10 @@ def noise(kind: str, side: int, rng: np.random.Generator) -> Image.Image:
 
 def fonts() -> list[str | None]:
     """Debian's fonts-liberation, as files; without them [None], which means Pillow's own font."""
-    return sorted(map(str, FONTS.glob("*.ttf"))) or [None]
+    files = sorted(map(str, FONTS.glob("*.ttf")))
+    if not files:
+        print(f"Fewer letters, in Pillow's font alone: {FONTS} holds no fonts.\n")
+    return files or [None]
 
 
 def letter(text: str, font: str | None, side: int, rng: np.random.Generator) -> Image.Image:

@@ -1,6 +1,7 @@
 """How well a model reads digits that look unlike MNIST's, and whether it tells what is no digit.
 
     pip install -r requirements-dev.txt
+    apt-get install fonts-liberation dataset-fashion-mnist           (Debian) letters and clothing
     python -m benchmarks.robustness                                  the model in model/
     python -m benchmarks.robustness --rows photograph drawing --max_samples 500 --save_errors errors
     python -m benchmarks.robustness --train_val_split 0.1            no look at the test set

@@ -253,7 +253,8 @@ def test_a_late_answer_to_what_was_given_before_changes_nothing(page, late):
     expected = 7 if late == "drawing" else 2
     expect_digit(page, expected)
     assert held
-    page.unroute("**/queue/join*")  # lets go what was held
+    with page.expect_response("**/queue/join*"):
+        page.unroute("**/queue/join*")  # lets go what was held
     page.wait_for_timeout(1500)
     expect_digit(page, expected)
     expect(page.locator("#upload img")).to_have_count(1 if late == "drawing" else 0)

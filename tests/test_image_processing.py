@@ -41,7 +41,7 @@ def similarity(a: np.ndarray, b: np.ndarray) -> float:
 SEVEN = draw_seven()
 
 
-def as_rgba(ink, paper_alpha=0):
+def as_rgba(ink):
     """SEVEN as ink of one colour on a transparent canvas."""
     return Image.merge("RGBA", [*Image.new("RGB", SEVEN.size, ink).split(), ImageOps.invert(SEVEN)])
 

@@ -1,6 +1,7 @@
 """What README.md says is true: its front matter, commands, flags, files and pins."""
 
 import ast
+import json
 import re
 import subprocess
 import sys
@@ -51,6 +52,23 @@ def test_every_link_to_a_file_leads_somewhere():
     links = re.findall(r"\]\((?!http|#)([^)]+)\)", README)
     assert len(links) > 5
     assert [link for link in links if not (ROOT / link).exists()] == []
+
+
+def test_its_figures_are_those_that_were_measured_of_the_shipped_model():
+    measured = json.loads((ROOT / "model" / "eval_results.json").read_text())
+    calibration_error = 100 * measured["eval_calibration_error"]
+    for figure in (
+        f"| accuracy | {100 * measured['eval_accuracy']:.2f} % |",
+        f"| loss (cross-entropy) | {measured['eval_loss']:.4f} |",
+        f"| expected calibration error, 15 bins | {calibration_error:.2f} % |",
+    ):
+        assert figure in README
+    benchmark = (ROOT / "model" / "benchmark.md").read_text().splitlines()
+    assert set(benchmark) <= set((ROOT / "model" / "README.md").read_text().splitlines())
+    shown = README.split("| pictures |")[1].split("\n\n")[0].splitlines()[2:]
+    assert len(shown) > 15
+    without_blank = {row.rpartition(" | ")[0] + " |" for row in benchmark}  # its last column
+    assert [row for row in shown if row not in without_blank] == []
 
 
 @pytest.fixture(scope="module")

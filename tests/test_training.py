@@ -15,6 +15,8 @@ import torch
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from safetensors.torch import load_file
+from transformers.trainer import TRAINER_STATE_NAME
+from transformers.trainer_callback import TrainerState
 
 from arguments import MnistTrainingArguments
 from augmentation import Augmentation
@@ -191,7 +193,10 @@ def test_confusion_matrix_counts_true_by_predicted():
 
 @pytest.fixture(scope="module")
 def odd_datasets(tmp_path_factory):
-    """Datasets that cannot be used: labels beyond 9, other columns, classes that are no digits."""
+    """Datasets that cannot be used: labels beyond 9 or none, other columns, damaged images.
+
+    And a checkpoint of another run.
+    """
     folder = tmp_path_factory.mktemp("odd")
     images = [PILImage.new("L", (28, 28))] * 2
     features = Features({"image": Image(), "label": Value("int64")})
@@ -200,9 +205,21 @@ def odd_datasets(tmp_path_factory):
     columns = Dataset.from_dict({"picture": images, "digit": [3, 1]}, features=names)
     named = Features({"image": Image(), "label": ClassLabel(names=["shirt", "boot"])})
     clothes = Dataset.from_dict({"image": images, "label": [0, 1]}, features=named)
-    for name, dataset in (("letters", letters), ("columns", columns), ("clothes", clothes)):
+    digits = Features({"image": Image(), "label": ClassLabel(names=list("0123456789"))})
+    unlabelled = Dataset.from_dict({"image": images, "label": [3, -1]}, features=digits)
+    data_sets = {"letters": letters, "columns": columns, "clothes": clothes, "nameless": unlabelled}
+    for name, dataset in data_sets.items():
         for split in ("train", "test"):
             dataset.to_parquet(folder / name / f"{split}.parquet")
+    for split in ("train", "test"):
+        whole, damaged = (folder / "damaged" / split / digit / "a.png" for digit in "34")
+        whole.parent.mkdir(parents=True)
+        images[0].save(whole)
+        damaged.parent.mkdir()
+        damaged.write_bytes(whole.read_bytes()[:60])
+    checkpoint = folder / "run" / "checkpoint-1"
+    checkpoint.mkdir(parents=True)
+    TrainerState().save_to_json(checkpoint / TRAINER_STATE_NAME)
     return folder
 
 
@@ -213,9 +230,13 @@ def odd_datasets(tmp_path_factory):
         ("--dataset_name {odd}/letters --image_column_name label", "not images"),
         ("--dataset_name {odd}/letters", "from 0 to 9; the column 'label' also holds 11"),
         ("--dataset_name {odd}/clothes", "from 0 to 9; the column 'label' also holds boot, shirt"),
+        ("--dataset_name {odd}/nameless", "from 0 to 9; the column 'label' also holds None"),
+        ("--dataset_name {odd}/damaged", "Image 1 .* cannot be read"),
         ("--dataset_name {odd}/nowhere", "no dataset .* in reach.* --dataset_name path/to/mnist"),
         ("--dataset_name {odd}/letters --output_dir {odd}", "holds something else"),
+        ("--output_dir {odd}/letters/train.parquet", "no folder that can be made"),
         ("--resume_from_checkpoint last", "holds no checkpoint"),
+        ("--resume_from_checkpoint {odd}/run/checkpoint-1 --output_dir {odd}", "something else"),
         ("--resume_from_checkpoint {odd}", "no folder of a checkpoint"),
         ("--eval_strategy epoch", "--train_val_split 0.1"),
         ("--train_val_split 1.5", "is a fraction"),
