@@ -209,9 +209,9 @@ def check_output_dir(
     if resume not in (None, *LAST) and not is_complete(Path(resume)):
         raise InputError(f"--resume_from_checkpoint {resume} is no folder of a checkpoint.")
     if resume in LAST:
-        training_args.resume_from_checkpoint = str(checkpoint)
-    going_on = resume and Path(training_args.resume_from_checkpoint).resolve().parent
-    if going_on == output.resolve() or not output.is_dir() or not any(output.iterdir()):
+        resume = training_args.resume_from_checkpoint = str(checkpoint)
+    goes_on_here = resume is not None and Path(resume).resolve().parent == output.resolve()
+    if goes_on_here or not output.is_dir() or not any(output.iterdir()):
         return
     ours = (output / "train_results.json").exists() or (output / "eval_results.json").exists()
     if not training_args.do_train:
