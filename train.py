@@ -1,6 +1,6 @@
 """Train a convolutional network on MNIST, evaluate it, and push it to the Hub.
 
-    python train.py                                             the recipe, on all of MNIST
+    python train.py                                             on all of MNIST
     python train.py --max_train_samples 2000 --max_steps 100    see in seconds that all works
     python train.py --do_eval --model_name_or_path model --output_dir evaluation
 
@@ -12,74 +12,132 @@ The flags that matter first:
     --resume_from_checkpoint last    go on after an interruption
     --push_to_hub --hub_model_id user/mnist-cnn
 
-The test set is looked at once, after the last step. With --train_val_split it is not looked at at
-all: what is evaluated, during and after training, are the images held out of the training set.
+The model is evaluated on the test set once, after the last step. With --train_val_split it is
+evaluated, during and after training, on the images held out of the training set, and not on the
+test set.
 
-All flags of transformers' TrainingArguments work as well; the defaults are the recipe.
+All flags of transformers' TrainingArguments work as well; the defaults are those of the released
+model.
 """
 
-import ctypes
-import errno
 import shlex
 import shutil
 import sys
 from argparse import ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import torch
 from accelerate.utils import broadcast_object_list
-from httpx2 import HTTPError  # what huggingface_hub is built on
-from huggingface_hub.errors import (
-    HFValidationError,
-    LocalTokenNotFoundError,
-    OfflineModeIsEnabled,
-)
 from scipy.special import softmax
 from transformers import HfArgumentParser, set_seed
+from transformers.trainer_utils import PredictionOutput
 
-from arguments import (
+from image_processing_mnist import MnistImageProcessor
+from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
+from training.arguments import (
     DataTrainingArguments,
     MnistTrainingArguments,
     ModelArguments,
     check_arguments,
+    check_output_dir,
     checkpoints,
+    find_checkpoint,
 )
-from augmentation import Augmentation
-from data import InputError, MnistDataset, carve_validation, load_splits, to_tensors
-from image_processing_mnist import MnistImageProcessor
-from metrics import compute_metrics, confusion_matrix
-from model_card import write_model_card
-from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
-from plots import (
+from training.augmentation import Augmentation
+from training.data import MnistDataset, carve_validation, load_splits, to_tensors
+from training.errors import InputError, writing_to
+from training.evaluation import (
+    compute_metrics,
+    confusion_matrix,
     plot_calibration,
     plot_confusion_matrix,
     plot_learning_curves,
     plot_worst_errors,
 )
-from synthetic import make_pictures
-from trainer import MnistTrainer
-
-DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES)
-M_TRIM_THRESHOLD, M_MMAP_THRESHOLD = -1, -3  # as in glibc's malloc.h
+from training.model_card import write_model_card
+from training.synthetic import make_images
+from training.trainer import MnistTrainer
 
 
 class HelpFormatter(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
     """Shows defaults, and leaves the lines of the description as they are."""
 
 
-def keep_freed_memory() -> None:
-    """Tell glibc to keep what a batch frees for the next one: a fifth faster training on CPUs."""
-    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(libc, "mallopt"):
-        libc.mallopt(M_TRIM_THRESHOLD, 2**30)
-        libc.mallopt(M_MMAP_THRESHOLD, 2**30)
+def main() -> None:
+    """Train, evaluate and push as the command line says."""
+    model_args, data_args, training_args = parse_arguments()
+    set_seed(training_args.seed)
+    output = Path(training_args.output_dir)
+    output.mkdir(parents=True, exist_ok=True)
+    train_dataset, eval_dataset = load_data(data_args, training_args)
+    trainer = MnistTrainer(
+        model=load_model(model_args),
+        args=training_args,
+        augmentation=Augmentation() if data_args.augment else None,
+        train_dataset=train_dataset,
+        eval_dataset=eval_dataset,
+        processing_class=MnistImageProcessor(),
+        data_collator=lambda batch: batch,
+        compute_metrics=compute_metrics,
+    )
+    is_first = trainer.is_world_process_zero()
+    train_metrics, eval_metrics = {}, {}
+    if training_args.do_train:
+        resume = training_args.resume_from_checkpoint
+        if is_first:
+            clear(output, resume)
+        train_metrics = trainer.train(resume_from_checkpoint=resume).metrics
+        with writing_to(output):
+            save_training(trainer, train_metrics)
+    if training_args.do_eval:
+        prediction = trainer.predict(eval_dataset, metric_key_prefix="eval")
+        eval_metrics = prediction.metrics | {"eval_samples": len(eval_dataset)}
+        with writing_to(output):
+            save_evaluation(trainer, prediction, eval_metrics)
+    if training_args.do_train and is_first:
+        with writing_to(output):
+            write_model_card(trainer, model_args, data_args, train_metrics, eval_metrics)
+    if training_args.push_to_hub:
+        push(trainer, output)
+
+
+def parse_arguments() -> tuple[ModelArguments, DataTrainingArguments, MnistTrainingArguments]:
+    """The flags, checked, and completed where one follows from another.
+
+    Raises:
+        InputError: they cannot work.
+    """
+    parser = HfArgumentParser(
+        (ModelArguments, DataTrainingArguments, MnistTrainingArguments),
+        usage="python train.py [--flag value ...]",
+        description=__doc__,
+        formatter_class=HelpFormatter,
+        allow_abbrev=False,
+    )
+    try:
+        model_args, data_args, training_args = parser.parse_args_into_dataclasses()
+    except ValueError as error:  # flags that do not go together
+        raise InputError(str(error)) from error
+    check_arguments(model_args, data_args, training_args)
+    training_args.resume_from_checkpoint = find_checkpoint(
+        training_args.resume_from_checkpoint, training_args.output_dir
+    )
+    check_output_dir(training_args, model_args.model_name_or_path)
+    if data_args.train_val_split > 0 and training_args.eval_strategy == "no":
+        training_args.eval_strategy = "epoch"
+    if training_args.bf16 and training_args.use_cpu and not has_bf16():
+        print(
+            "train.py: This CPU has no bfloat16, so that --bf16 makes training many times slower. "
+            "Leave it out.",
+            file=sys.stderr,
+        )
+    return model_args, data_args, training_args
 
 
 def has_bf16() -> bool:
-    """Whether the CPU computes in bfloat16 itself, as far as torch's oneDNN can tell."""
-    return torch.backends.mkldnn.is_available() and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    """Whether the CPU has instructions for bfloat16 (x86: AVX-512 BF16 or AMX; ARM: BF16)."""
+    capabilities = torch.cpu.get_capabilities()
+    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
 def load_data(
@@ -108,11 +166,8 @@ def load_data(
         made = None
         if training_args.process_index == 0:
             images, labels = training.images.numpy(), training.labels.numpy()
-            made = make_pictures(images, labels, training_args.seed)
+            made = make_images(images, labels, training_args.seed)
         training.append(*broadcast_object_list([made])[0])
-    if training and data_args.augment:
-        training.augmentation = Augmentation(final_strength=data_args.final_strength)
-        training.seed = training_args.seed
     # Processes that load batches, and pinned memory, can only serve data that is on the CPU.
     on_cpu = training_args.dataloader_num_workers > 0 or training_args.dataloader_pin_memory
     if training and not on_cpu:
@@ -126,129 +181,53 @@ def load_model(model_args: ModelArguments) -> MnistForImageClassification:
         config = MnistConfig(
             conv_channels=model_args.conv_channels,
             dropout=model_args.dropout,
-            second_look_threshold=model_args.second_look_threshold,
-            score_threshold=model_args.score_threshold,
+            confidence_threshold=model_args.confidence_threshold,
         )
-        model = MnistForImageClassification(config).to(memory_format=torch.channels_last)
-    else:
-        try:
-            model = load_pretrained(model_args.model_name_or_path)
-        except (OSError, ValueError, RuntimeError) as error:
-            raise InputError(f"--model_name_or_path cannot be loaded: {error}") from error
-    return model
-
-
-def main() -> None:
-    """Train and evaluate as the command line says."""
-    parser = HfArgumentParser(
-        (ModelArguments, DataTrainingArguments, MnistTrainingArguments),
-        usage="python train.py [--flag value ...]",
-        description=__doc__,
-        formatter_class=HelpFormatter,
-        allow_abbrev=False,
-    )
+        return MnistForImageClassification(config).to(memory_format=torch.channels_last)
     try:
-        model_args, data_args, training_args = parser.parse_args_into_dataclasses()
-    except ValueError as error:  # flags that do not go together
-        raise InputError(str(error)) from error
-    check_arguments(model_args, data_args, training_args)
-    if data_args.train_val_split > 0 and training_args.eval_strategy == "no":
-        training_args.eval_strategy = "epoch"
-    if training_args.bf16 and training_args.use_cpu and not has_bf16():
-        print(
-            "train.py: This CPU has no bfloat16, so that --bf16 makes training many times slower. "
-            "Leave it out.",
-            file=sys.stderr,
-        )
-    set_seed(training_args.seed)
-    keep_freed_memory()
-    output = Path(training_args.output_dir)
-
-    train_dataset, eval_dataset = load_data(data_args, training_args)
-    try:
-        trainer = MnistTrainer(
-            model=load_model(model_args),
-            args=training_args,
-            ema_decay=model_args.ema_decay,
-            train_dataset=train_dataset,
-            eval_dataset=eval_dataset,
-            processing_class=MnistImageProcessor(),
-            data_collator=lambda batch: batch,
-            compute_metrics=compute_metrics,
-        )
-    except (HTTPError, OfflineModeIsEnabled, HFValidationError, LocalTokenNotFoundError) as error:
-        raise InputError(
-            f"The Hub refused, so nothing was trained. `hf auth login` with a token that may write "
-            f"to --hub_model_id may help. Its answer: {error}"
-        ) from error
-
-    with writing_to(output):
-        run(trainer, model_args, data_args)
-    if training_args.push_to_hub:
-        push(trainer, output)
+        return load_pretrained(model_args.model_name_or_path)
+    except (OSError, ValueError, RuntimeError) as error:
+        raise InputError(f"--model_name_or_path cannot be loaded: {error}") from error
 
 
-def run(
-    trainer: MnistTrainer, model_args: ModelArguments, data_args: DataTrainingArguments
-) -> None:
-    """Train and evaluate, and leave model, metrics, plots and card in the output folder."""
-    args, eval_dataset, output = trainer.args, trainer.eval_dataset, Path(trainer.args.output_dir)
-    is_first = trainer.is_world_process_zero()
-    train_metrics, eval_metrics = {}, {}
-    if args.do_train:
-        if is_first and args.resume_from_checkpoint is None:
-            forget_last_run(output)
-        train_metrics = trainer.train(resume_from_checkpoint=args.resume_from_checkpoint).metrics
-        trainer.save_model(_internal_call=True)  # or it would push at once, without card and plots
-        trainer.log_metrics("train", train_metrics)
-        trainer.save_metrics("train", train_metrics, combined=False)
-        trainer.save_state()
-        if is_first:
-            plot_learning_curves(trainer.state.log_history, output / "learning_curves.png")
+def clear(output: Path, resume: str | None) -> None:
+    """Remove what would make an interruption of this run look like an earlier run's end.
 
-    if args.do_eval:
-        prediction = trainer.predict(eval_dataset, metric_key_prefix="eval")
-        eval_metrics = prediction.metrics | {"eval_samples": len(eval_dataset)}
-        trainer.log_metrics("eval", eval_metrics)
-        trainer.save_metrics("eval", eval_metrics, combined=False)
-        if is_first:
-            true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, 1)
-            matrix = confusion_matrix(true, probabilities.argmax(1))
-            plot_confusion_matrix(matrix, output / "confusion_matrix.png")
-            plot_worst_errors(eval_dataset.images, true, probabilities, output / "worst_errors.png")
-            plot_calibration(true, probabilities, output / "calibration.png")
-
-    if args.do_train and is_first:
-        write_model_card(trainer, model_args, data_args, train_metrics, eval_metrics)
-
-
-def forget_last_run(output: Path) -> None:
-    """Remove what would make an interruption look like the finished run that was here before."""
-    for checkpoint in checkpoints(output):
+    That is, checkpoints but those that the run goes on from, and results.
+    """
+    for checkpoint in reversed(checkpoints(output)):
+        if resume is not None and checkpoint.samefile(resume):
+            break
         shutil.rmtree(checkpoint)
     for name in ("train_results.json", "eval_results.json"):
         (output / name).unlink(missing_ok=True)
 
 
-@contextmanager
-def writing_to(output: Path) -> Iterator[None]:
-    """Make a full disk, and whatever else keeps files from being written, a sentence.
+def save_training(trainer: MnistTrainer, metrics: dict[str, float]) -> None:
+    """Leave the model, its metrics and its learning curves in the output folder."""
+    trainer.save_model(_internal_call=True)  # or it would push at once, without card and plots
+    trainer.log_metrics("train", metrics)
+    trainer.save_metrics("train", metrics, combined=False)
+    trainer.save_state()
+    if trainer.is_world_process_zero():
+        path = Path(trainer.args.output_dir, "learning_curves.png")
+        plot_learning_curves(trainer.state.log_history, path)
 
-    Raises:
-        InputError: in place of that error.
-    """
-    try:
-        yield
-    except Exception as error:
-        # safetensors and torch.save tell of the disk only in their texts.
-        texts = ("os error", "PytorchStreamWriter", "unexpected pos")
-        number = error.errno if isinstance(error, OSError) else None
-        if number not in DISK_ERRORS and not any(text in str(error) for text in texts):
-            raise
-        raise InputError(
-            f"Files could not be written to {output}: {error}\nMake room there. Checkpoints that "
-            f"were complete still are: --resume_from_checkpoint last goes on from the newest."
-        ) from error
+
+def save_evaluation(
+    trainer: MnistTrainer, prediction: PredictionOutput, metrics: dict[str, float]
+) -> None:
+    """Leave the evaluation's metrics and plots in the output folder."""
+    trainer.log_metrics("eval", metrics)
+    trainer.save_metrics("eval", metrics, combined=False)
+    if trainer.is_world_process_zero():
+        output = Path(trainer.args.output_dir)
+        true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, 1)
+        matrix = confusion_matrix(true, probabilities.argmax(1))
+        plot_confusion_matrix(matrix, output / "confusion_matrix.png")
+        images = trainer.eval_dataset.images
+        plot_worst_errors(images, true, probabilities, output / "worst_errors.png")
+        plot_calibration(true, probabilities, output / "calibration.png")
 
 
 def push(trainer: MnistTrainer, output: Path) -> None:
@@ -269,7 +248,7 @@ def push(trainer: MnistTrainer, output: Path) -> None:
 if __name__ == "__main__":
     try:
         main()
-    except InputError as error:
+    except (InputError, OSError) as error:  # an OSError says what could not be read or written
         sys.exit(f"train.py: {error}")
     except KeyboardInterrupt:
         sys.exit("train.py: Interrupted. To go on, add --resume_from_checkpoint last.")

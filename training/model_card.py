@@ -11,8 +11,8 @@ from pathlib import Path
 import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
-from arguments import DataTrainingArguments, ModelArguments
-from trainer import MnistTrainer
+from training.arguments import DataTrainingArguments, ModelArguments
+from training.trainer import MnistTrainer
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
 MNIST = "ylecun/mnist"
@@ -20,7 +20,8 @@ SETTINGS = (
     *("num_train_epochs", "max_steps", "world_size", "per_device_train_batch_size"),
     *("gradient_accumulation_steps", "optim", "learning_rate", "lr_scheduler_type", "warmup_steps"),
     *("weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm"),
-    *("label_smoothing_factor", "bf16", "fp16", "seed"),
+    *("label_smoothing_factor", "ema_decay", "distillation_share", "final_strength"),
+    *("bf16", "fp16", "seed"),
 )
 
 
@@ -80,9 +81,9 @@ def write_model_card(
         dataset_link=link if on_hub else "a local dataset",
         evaluated_on="of the test set" if on_test else "that were held out of the training set",
         parameters=trainer.model.num_parameters(),
-        train_images=len(trainer.train_dataset) - trainer.train_dataset.num_appended,
-        synthetic_images=trainer.train_dataset.num_appended,
-        score_threshold=trainer.model.config.score_threshold,
+        train_images=len(trainer.train_dataset) - trainer.train_dataset.num_synthetic,
+        synthetic_images=trainer.train_dataset.num_synthetic,
+        confidence_threshold=trainer.model.config.confidence_threshold,
         command=command_line(trainer.args.world_size),
         resumed=trainer.args.resume_from_checkpoint is not None,
         hardware=describe_hardware(trainer.args.device, trainer.args.world_size),
@@ -113,9 +114,7 @@ def describe_settings(trainer: MnistTrainer) -> dict[str, object]:
     del settings["max_steps" if trainer.args.max_steps < 0 else "num_train_epochs"]
     config = trainer.model.config
     settings |= {"conv_channels": config.conv_channels, "dropout": config.dropout}
-    settings |= {"second_look_threshold": config.second_look_threshold}
-    settings |= {"ema_decay": trainer.ema_decay}
-    if augmentation := trainer.train_dataset.augmentation:
+    if augmentation := trainer.augmentation:
         settings |= {f"augmentation: {key}": value for key, value in asdict(augmentation).items()}
     return {key: getattr(value, "value", value) for key, value in settings.items()}
 

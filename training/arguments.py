@@ -1,14 +1,13 @@
-"""The flags of train.py, their defaults, which are the recipe, and what cannot go together."""
+"""The flags of train.py, their defaults (the training configuration), and their checks."""
 
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
 from transformers import TrainingArguments
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_callback import TrainerState
 
-from data import InputError
+from training.ema import EMA_FILE
+from training.errors import InputError
 
 LAST = ("last", "True", "true")  # --resume_from_checkpoint last
 
@@ -24,19 +23,11 @@ class ModelArguments:
         metadata={"help": "Channels of each stage of a new model; fewer are faster."},
     )
     dropout: float = field(
-        default=0.3, metadata={"help": "Dropout in the dense layers of a new model."}
+        default=0.3, metadata={"help": "Dropout before the dense layers of a new model."}
     )
-    second_look_threshold: float = field(
-        default=0.999,
-        metadata={"help": "Top score below which a new model, trained, looks again; 0: never."},
-    )
-    score_threshold: float = field(
+    confidence_threshold: float = field(
         default=0.5,
-        metadata={"help": "Top score below which a new model's users say: this is no digit."},
-    )
-    ema_decay: float = field(
-        default=0.99,
-        metadata={"help": "Share of the weights' moving average that each step keeps; 0: none."},
+        metadata={"help": "Confidence below which users of a new model report a non-digit."},
     )
 
 
@@ -66,20 +57,17 @@ class DataTrainingArguments:
     )
     synthetic: bool = field(
         default=True,
-        metadata={"help": "Add drawn digits, damaged digits and what is no digit to training."},
+        metadata={"help": "Add drawn digits, corrupted digits and non-digits to training."},
     )
     augment: bool = field(
-        default=True, metadata={"help": "Turn, slant, stretch, move, bend and thicken digits."}
-    )
-    final_strength: float = field(
-        default=0.4,
-        metadata={"help": "Share of that augmentation that is left when training ends, 0-1."},
+        default=True,
+        metadata={"help": "Rotate, shear, scale, shift, deform, and thin or thicken digits."},
     )
 
 
 @dataclass
 class MnistTrainingArguments(TrainingArguments):
-    """`TrainingArguments` whose defaults are the recipe."""
+    """`TrainingArguments` whose defaults are the training configuration."""
 
     output_dir: str = field(
         default="mnist-cnn", metadata={"help": "Where the model, metrics and plots are written."}
@@ -93,6 +81,21 @@ class MnistTrainingArguments(TrainingArguments):
     warmup_steps: float = field(
         default=0.1, metadata={"help": "Steps of linear warm-up; below 1, a share of all steps."}
     )
+    ema_decay: float = field(
+        default=0.995,
+        metadata={"help": "Share of the weights' moving average that each step keeps; 0: none."},
+    )
+    final_strength: float = field(
+        default=0.4,
+        metadata={"help": "Share of the augmentation that is left when distillation starts, 0-1."},
+    )
+    distillation_share: float = field(
+        default=0.125,
+        metadata={
+            "help": "Share of all steps, the last ones, in which the EMA's answer, averaged over "
+            "views, is the target; 0: none. Such a step takes 2.7 times as long."
+        },
+    )
     logging_steps: float = field(
         default=0.01,
         metadata={"help": "Steps between two log lines; below 1, a share of all steps."},
@@ -100,7 +103,7 @@ class MnistTrainingArguments(TrainingArguments):
     save_strategy: str = field(
         default="epoch", metadata={"help": "When to save a checkpoint to resume from."}
     )
-    save_total_limit: int | None = field(default=1, metadata={"help": "Checkpoints to keep."})
+    save_total_limit: int | None = field(default=2, metadata={"help": "Checkpoints to keep."})
     hub_strategy: str = field(
         default="end", metadata={"help": "When to push; 'end' pushes the finished model alone."}
     )
@@ -131,29 +134,29 @@ def check_arguments(
     Raises:
         InputError: with what to do instead.
     """
-    for name in ("score_threshold", "second_look_threshold"):
-        if not 0 <= getattr(model_args, name) <= 1:
+    for name, value in (
+        ("confidence_threshold", model_args.confidence_threshold),
+        ("final_strength", training_args.final_strength),
+    ):
+        if not 0 <= value <= 1:
             raise InputError(f"--{name} is at least 0 and at most 1.")
-    if not 0 <= model_args.dropout < 1 or not 0 <= model_args.ema_decay < 1:
-        raise InputError("--dropout and --ema_decay are at least 0 and below 1.")
-    if not 0 <= data_args.final_strength <= 1:
-        raise InputError("--final_strength is at least 0 and at most 1.")
+    for name, value in (
+        ("dropout", model_args.dropout),
+        ("ema_decay", training_args.ema_decay),
+        ("train_val_split", data_args.train_val_split),
+        ("distillation_share", training_args.distillation_share),
+    ):
+        if not 0 <= value < 1:
+            raise InputError(f"--{name} is a fraction: at least 0 and below 1.")
     if min(model_args.conv_channels) < 1 or len(model_args.conv_channels) > 4:
         raise InputError("--conv_channels are whole numbers from 1, for one to four stages.")
     limits = (data_args.max_train_samples, data_args.max_eval_samples)
     if any(limit is not None and limit < 1 for limit in limits):
         raise InputError("--max_train_samples and --max_eval_samples are at least 1.")
-    if not 0 <= data_args.train_val_split < 1:
-        raise InputError("--train_val_split is a fraction: at least 0 and below 1.")
     if data_args.train_val_split == 0 and training_args.eval_strategy != "no":
         raise InputError(
-            "--eval_strategy would look at the test set during training. Hold out part of the "
+            "--eval_strategy would evaluate on the test set during training. Hold out part of the "
             "training set for that: --train_val_split 0.1."
-        )
-    if data_args.augment and training_args.dataloader_persistent_workers:
-        raise InputError(
-            "--dataloader_persistent_workers: augmentation gets weaker from epoch to epoch, of "
-            "which loader processes learn only when they start. Leave it out, or --augment False."
         )
     if not training_args.do_train and model_args.model_name_or_path is None:
         raise InputError("--do_eval alone needs a model: --model_name_or_path model.")
@@ -167,64 +170,33 @@ def check_arguments(
             "The model is pushed once, when it is finished, so that every commit on the Hub loads: "
             "leave out --hub_strategy."
         )
-    output = Path(training_args.output_dir)
-    check_output_dir(output, training_args, model_args.model_name_or_path)
-    try:
-        output.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise InputError(f"--output_dir {output} is no folder that can be made: {error}") from error
 
 
-def is_complete(checkpoint: Path) -> bool:
-    """Whether saving a checkpoint came to its end: `Trainer` writes its state last."""
-    try:
-        return bool(TrainerState.load_from_json(checkpoint / TRAINER_STATE_NAME))
-    except (OSError, ValueError, TypeError):
-        return False
-
-
-def checkpoints(output: Path) -> list[Path]:
-    """The numbered checkpoints in a folder, oldest first; one that a person has renamed is none."""
-    numbered = [path for path in output.glob("checkpoint-*") if path.name[11:].isdecimal()]
-    return sorted(numbered, key=lambda path: int(path.name[11:]))
-
-
-def last_checkpoint(output: Path) -> Path | None:
-    """The newest complete checkpoint in a folder."""
-    return next(filter(is_complete, reversed(checkpoints(output))), None)
-
-
-def check_output_dir(
-    output: Path, training_args: MnistTrainingArguments, model_name_or_path: str | None
-) -> None:
-    """Find the last checkpoint, and overwrite nothing but a finished run of the same kind.
+def check_output_dir(training_args: MnistTrainingArguments, model_name_or_path: str | None) -> None:
+    """Refuse an output folder in which a run would overwrite anything but a finished one.
 
     Raises:
         InputError: with what to do instead.
     """
-    resume = training_args.resume_from_checkpoint
-    checkpoint = last_checkpoint(output)
-    if resume in LAST and checkpoint is None:
-        raise InputError(f"--output_dir {output} holds no checkpoint to resume from.")
-    if resume not in (None, *LAST) and not is_complete(Path(resume)):
-        raise InputError(f"--resume_from_checkpoint {resume} is no folder of a checkpoint.")
-    if resume in LAST:
-        resume = training_args.resume_from_checkpoint = str(checkpoint)
-    goes_on_here = resume is not None and Path(resume).resolve().parent == output.resolve()
-    if goes_on_here or not output.is_dir() or not any(output.iterdir()):
+    output, resume = Path(training_args.output_dir), training_args.resume_from_checkpoint
+    if output.exists() and not output.is_dir():
+        raise InputError(f"--output_dir {output} is a file. Name a folder.")
+    if resume is not None and Path(resume).resolve().parent == output.resolve():
         return
-    ours = (output / "train_results.json").exists() or (output / "eval_results.json").exists()
+    if not output.is_dir() or not any(output.iterdir()):
+        return
+    trained, evaluated = output / "train_results.json", output / "eval_results.json"
     if not training_args.do_train:
         own = model_name_or_path is not None and Path(model_name_or_path) == output
-        if (output / "train_results.json").exists() and not own:
+        if trained.exists() and not own:
             raise InputError(
                 f"--output_dir {output} holds the results of a training run. Name another folder "
                 f"for those of {model_name_or_path}."
             )
         return
-    if ours and (output / "model.safetensors").exists():
+    if (trained.exists() or evaluated.exists()) and (output / "model.safetensors").exists():
         return
-    if checkpoint is not None:
+    if last_checkpoint(output) is not None:
         raise InputError(
             f"--output_dir {output} holds an interrupted run. Go on with it by adding "
             f"--resume_from_checkpoint last, or name another folder."
@@ -233,3 +205,39 @@ def check_output_dir(
         f"--output_dir {output} holds something else. Name an empty or a new folder, so that "
         f"nothing there is overwritten."
     )
+
+
+def find_checkpoint(resume_from_checkpoint: str | None, output_dir: str) -> str | None:
+    """The folder that --resume_from_checkpoint means, or None.
+
+    Raises:
+        InputError: it holds no complete checkpoint.
+    """
+    if resume_from_checkpoint is None:
+        return None
+    if resume_from_checkpoint in LAST:
+        checkpoint = last_checkpoint(Path(output_dir))
+        if checkpoint is None:
+            raise InputError(f"--output_dir {output_dir} holds no checkpoint to resume from.")
+        return str(checkpoint)
+    if not is_complete(Path(resume_from_checkpoint)):
+        raise InputError(
+            f"--resume_from_checkpoint {resume_from_checkpoint} is no folder of a checkpoint."
+        )
+    return resume_from_checkpoint
+
+
+def is_complete(checkpoint: Path) -> bool:
+    """Whether saving a checkpoint came to its end."""
+    return (checkpoint / EMA_FILE).is_file()
+
+
+def checkpoints(output: Path) -> list[Path]:
+    """The numbered checkpoints in a folder, oldest first, complete or not."""
+    numbered = [path for path in output.glob("checkpoint-*") if path.name[11:].isdecimal()]
+    return sorted(numbered, key=lambda path: int(path.name[11:]))
+
+
+def last_checkpoint(output: Path) -> Path | None:
+    """The newest complete checkpoint in a folder."""
+    return next(filter(is_complete, reversed(checkpoints(output))), None)

@@ -1,6 +1,5 @@
 """MNIST as tensors: checked, decoded once, and fetched a whole batch at a time."""
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -10,68 +9,60 @@ from datasets import ClassLabel, Dataset, DatasetDict, Image, load_dataset
 from datasets.exceptions import DatasetNotFoundError, DatasetsError
 
 from image_processing_mnist import MnistImageProcessor
+from training.errors import InputError
 
 NUM_LABELS = 10
-
-
-class InputError(ValueError):
-    """What the user gave cannot be used. The message says why and what to do."""
+NON_DIGIT_LABEL = -1
 
 
 @dataclass
 class MnistDataset(torch.utils.data.Dataset):
-    """Digits in memory, which a data loader fetches batch-wise.
+    """Labelled images in memory, which a data loader fetches batch-wise.
 
-    The loader calls `__getitems__` once for a batch and gets it ready-made, so that nothing is done
-    per image in Python. Its collate function has nothing left to do but to pass the batch on.
+    The loader calls `__getitems__` once a batch, so that nothing is done per image in Python; its
+    collate function has nothing left to do.
 
     Attributes:
-        images: (N, 28, 28) uint8, 0 (paper) to 255 (ink).
-        labels: (N,) int64, 0-9, or -1 for what is no digit, of which each digit is a tenth.
-        augmentation: Called with each batch of `pixel_values`, a generator and `progress`, or None.
-        progress: The share of training that is done, 0-1.
-        seed: Of the augmentation.
-        num_appended: How many of the images, the last ones, `append` has added.
+        images: (N, 28, 28) uint8, 0 (background) to 255 (ink).
+        labels: (N,) int64, 0-9, or -1 for a non-digit.
+        num_synthetic: How many of the images, the last ones, `append` has added.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
-    augmentation: Callable[[torch.Tensor, torch.Generator, float], torch.Tensor] | None = None
-    progress: float = 0.0
-    seed: int = 0
-    num_appended: int = 0
+    num_synthetic: int = 0
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitems__(self, indices: list[int]) -> dict[str, torch.Tensor]:
-        """`pixel_values` (B, 1, 28, 28) float32 0-1 and one-hot `labels` (B, 10) float32."""
-        pixel_values = self.images[indices].reshape(-1, 1, 28, 28).float() / 255
-        if self.augmentation is not None:
-            # Seeded by the batch itself, so that a resumed run, which does not know what was drawn
-            # before, draws the same.
-            generator = torch.Generator(pixel_values.device).manual_seed(
-                hash((self.seed, *indices))
-            )
-            pixel_values = self.augmentation(pixel_values, generator, self.progress)
+        """`pixel_values` (B, 1, 28, 28) uint8, and `labels` (B, 10) float32.
+
+        Labels are one-hot, but for non-digits, of which each digit is a tenth.
+        """
         labels = self.labels[indices]
         one_hot = F.one_hot(labels.clamp(min=0), NUM_LABELS).float()
-        one_hot[labels < 0] = 1 / NUM_LABELS
-        return {"pixel_values": pixel_values, "labels": one_hot}
+        one_hot[labels == NON_DIGIT_LABEL] = 1 / NUM_LABELS
+        return {"pixel_values": self.images[indices].reshape(-1, 1, 28, 28), "labels": one_hot}
 
     def append(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Add more images (M, 28, 28) uint8 with labels (M,)."""
+        """Add synthetic images (M, 28, 28) uint8 with labels (M,)."""
         self.images = torch.cat([self.images, torch.from_numpy(images)])
         self.labels = torch.cat([self.labels, torch.from_numpy(labels)])
-        self.num_appended += len(images)
+        self.num_synthetic += len(images)
 
     def to(self, device: torch.device) -> None:
-        """Keep everything on a device, where batches are then made."""
+        """Move all images to a device, where batches are then made."""
         self.images, self.labels = self.images.to(device), self.labels.to(device)
 
     def select(self, indices: torch.Tensor) -> "MnistDataset":
-        """The digits at these indices (M,), without augmentation."""
+        """The images at these indices (M,)."""
         return MnistDataset(self.images[indices], self.labels[indices])
+
+
+def scale_pixels(pixel_values: torch.Tensor) -> torch.Tensor:
+    """uint8 0-255 -> float32 0-1, as the network takes them."""
+    return pixel_values.float() / 255
 
 
 def load_splits(dataset_name: str, dataset_config_name: str | None = None) -> DatasetDict:
@@ -89,7 +80,7 @@ def load_splits(dataset_name: str, dataset_config_name: str | None = None) -> Da
         return load_dataset(dataset_name, dataset_config_name)
     except (DatasetNotFoundError, FileNotFoundError) as error:
         raise InputError(f"There is no dataset {dataset_name!r} in reach. {local}") from error
-    except (ConnectionError, OSError) as error:
+    except OSError as error:  # ConnectionError among them
         raise InputError(
             f"The dataset {dataset_name!r} could not be loaded: {error}. {local}"
         ) from error
@@ -101,38 +92,15 @@ def load_splits(dataset_name: str, dataset_config_name: str | None = None) -> Da
 def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDataset:
     """Check and decode a split.
 
-    28x28 grey images are taken as they are. Any others are framed by `MnistImageProcessor`, so that
-    a folder of drawings or photographs serves as well.
+    28x28 grey images are taken as they are. `MnistImageProcessor` frames any others, so that a
+    folder of drawings or photographs serves as well.
 
     Raises:
         InputError: a column is missing or of the wrong kind, a label is not 0-9, an image cannot be
-            read, or no row is there.
+            read, or there are no rows.
     """
-    for column, option in ((image_column, "image"), (label_column, "label")):
-        if column not in split.column_names:
-            raise InputError(
-                f"The dataset has no column {column!r}, only {', '.join(split.column_names)}. "
-                f"Name the right one with --{option}_column_name."
-            )
-    if not isinstance(split.features[image_column], Image):
-        raise InputError(
-            f"The column {image_column!r} holds {split.features[image_column]}, not images. "
-            f"Name the right one with --image_column_name."
-        )
-    labels = split[label_column][:]
-    if isinstance(split.features[label_column], ClassLabel):
-        # Labels are numbers of classes, which mean digits only by the classes' names.
-        names = enumerate(split.features[label_column].names)
-        classes = {n: int(name) if name.isdecimal() else name for n, name in names}
-        labels = [classes.get(n) for n in labels]  # -1 stands for no label, not for the last class
-    wrong = sorted({str(n) for n in labels if type(n) is not int or n not in range(NUM_LABELS)})
-    if wrong:
-        raise InputError(
-            f"Labels must be whole numbers from 0 to 9; the column {label_column!r} also holds "
-            f"{', '.join(wrong[:5])}{' and more' if len(wrong) > 5 else ''}."
-        )
-    if not labels:
-        raise InputError("The dataset holds no images.")
+    check_columns(split, image_column, label_column)
+    labels = read_labels(split, label_column)
     processor = MnistImageProcessor()
     images = np.empty((len(split), 28, 28), np.uint8)
     rows = iter(split[image_column])
@@ -148,6 +116,44 @@ def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDat
     return MnistDataset(torch.from_numpy(images), torch.tensor(labels))
 
 
+def check_columns(split: Dataset, image_column: str, label_column: str) -> None:
+    """Raise `InputError` unless the split has rows, images and labels."""
+    for column, option in ((image_column, "image"), (label_column, "label")):
+        if column not in split.column_names:
+            raise InputError(
+                f"The dataset has no column {column!r}, only {', '.join(split.column_names)}. "
+                f"Name the right one with --{option}_column_name."
+            )
+    if not isinstance(split.features[image_column], Image):
+        raise InputError(
+            f"The column {image_column!r} holds {split.features[image_column]}, not images. "
+            f"Name the right one with --image_column_name."
+        )
+    if len(split) == 0:
+        raise InputError("The dataset holds no images.")
+
+
+def read_labels(split: Dataset, label_column: str) -> list[int]:
+    """The digits 0-9 of a split.
+
+    Raises:
+        InputError: a label is something else, or missing.
+    """
+    labels = split[label_column][:]
+    if isinstance(split.features[label_column], ClassLabel):
+        # Labels are class numbers, which mean digits only by the classes' names.
+        names = enumerate(split.features[label_column].names)
+        classes = {n: int(name) if name.isdecimal() else name for n, name in names}
+        labels = [classes.get(n) for n in labels]  # -1 stands for no label, not for the last class
+    wrong = sorted({str(n) for n in labels if type(n) is not int or n not in range(NUM_LABELS)})
+    if wrong:
+        raise InputError(
+            f"Labels must be whole numbers from 0 to 9; the column {label_column!r} also holds "
+            f"{', '.join(wrong[:5])}{' and more' if len(wrong) > 5 else ''}."
+        )
+    return labels
+
+
 def carve_validation(
     dataset: MnistDataset, fraction: float, seed: int
 ) -> tuple[MnistDataset, MnistDataset]:
@@ -156,10 +162,11 @@ def carve_validation(
     Raises:
         InputError: one of the two would be empty.
     """
-    if not 0 < round(len(dataset) * fraction) < len(dataset):
+    size = round(len(dataset) * fraction)
+    if not 0 < size < len(dataset):
         raise InputError(
             f"--train_val_split {fraction} of {len(dataset)} images leaves one part empty."
         )
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
-    validation, training = order.split([size := round(len(dataset) * fraction), len(order) - size])
+    validation, training = order.split([size, len(order) - size])
     return dataset.select(training), dataset.select(validation)

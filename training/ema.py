@@ -1,0 +1,72 @@
+"""The exponential moving average (EMA) of the weights, which is what training results in."""
+
+from pathlib import Path
+
+import torch
+from accelerate.utils import broadcast, wait_for_everyone
+from safetensors.torch import load_file, save_file
+from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
+from transformers import PreTrainedModel, TrainerCallback
+
+from training.errors import writing_to
+
+EMA_FILE = "ema.safetensors"  # in a checkpoint; written last, so that it marks a complete one
+
+
+class ExponentialMovingAverage(TrainerCallback):
+    """Keeps the average, saves it with each checkpoint, and takes it up again.
+
+    An exponential form of Polyak averaging (Polyak & Juditsky 1992), of the weights and of the
+    statistics of batch normalisation.
+
+    Args:
+        model: Whose weights are averaged, before `Trainer` wraps it.
+        decay: Share of the average that each step keeps, 0-1. The first steps keep less, so that
+            the initial weights are soon forgotten. 0 averages nothing.
+    """
+
+    def __init__(self, model: PreTrainedModel, decay: float):
+        def average(averaged: list[torch.Tensor], current: list[torch.Tensor], steps) -> None:
+            warm_up = (1 + steps.item()) / (10 + steps.item())
+            get_ema_multi_avg_fn(min(decay, warm_up))(averaged, current, steps)
+
+        self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+        self.averaged.requires_grad_(False)
+
+    @property
+    def model(self) -> PreTrainedModel:
+        """The network with the averaged weights."""
+        return self.averaged.module.eval()
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        if args.resume_from_checkpoint is not None:
+            self.load(args.resume_from_checkpoint)
+
+    def on_optimizer_step(self, args, state, control, *, model, **kwargs) -> None:
+        self.averaged.update_parameters(model)
+
+    def on_save(self, args, state, control, **kwargs) -> None:
+        wait_for_everyone()  # until each process has written its part of the checkpoint
+        if state.is_world_process_zero:
+            file = Path(args.output_dir, f"checkpoint-{state.global_step}", EMA_FILE)
+            unfinished = file.with_suffix(".unfinished")
+            weights = {name: t.contiguous() for name, t in self.averaged.state_dict().items()}
+            with writing_to(args.output_dir):
+                save_file(weights, unfinished)
+                unfinished.replace(file)
+
+    def on_train_end(self, args, state, control, **kwargs) -> None:
+        if args.load_best_model_at_end and state.best_model_checkpoint is not None:
+            self.load(state.best_model_checkpoint)
+        self.share()
+
+    def load(self, checkpoint: str) -> None:
+        """Take up the average that lies in a checkpoint."""
+        self.averaged.load_state_dict(load_file(Path(checkpoint, EMA_FILE)))
+
+    def share(self) -> None:
+        """Give every process the average of the first, which is the one that is saved.
+
+        Weights are the same everywhere, but not the statistics of batch normalisation.
+        """
+        broadcast(self.averaged.state_dict())
