@@ -54,7 +54,7 @@ from training.evaluation import (
     plot_learning_curves,
     plot_worst_errors,
 )
-from training.model_card import write_model_card
+from training.model_card import BENCHMARK_FILE, save_run, write_model_card
 from training.synthetic import make_images
 from training.trainer import MnistTrainer
 
@@ -81,22 +81,21 @@ def main() -> None:
         compute_metrics=compute_metrics,
     )
     is_first = trainer.is_world_process_zero()
-    train_metrics, eval_metrics = {}, {}
     if training_args.do_train:
         resume = training_args.resume_from_checkpoint
         if is_first:
             clear(output, resume)
-        train_metrics = trainer.train(resume_from_checkpoint=resume).metrics
+        metrics = trainer.train(resume_from_checkpoint=resume).metrics
         with writing_to(output):
-            save_training(trainer, train_metrics)
+            save_training(trainer, metrics)
     if training_args.do_eval:
         prediction = trainer.predict(eval_dataset, metric_key_prefix="eval")
-        eval_metrics = prediction.metrics | {"eval_samples": len(eval_dataset)}
         with writing_to(output):
-            save_evaluation(trainer, prediction, eval_metrics)
+            save_evaluation(trainer, prediction)
     if training_args.do_train and is_first:
         with writing_to(output):
-            write_model_card(trainer, model_args, data_args, train_metrics, eval_metrics)
+            save_run(trainer, model_args, data_args)
+            write_model_card(output)
     if training_args.push_to_hub:
         push(trainer, output)
 
@@ -199,7 +198,7 @@ def clear(output: Path, resume: str | None) -> None:
         if resume is not None and checkpoint.samefile(resume):
             break
         shutil.rmtree(checkpoint)
-    for name in ("train_results.json", "eval_results.json"):
+    for name in ("train_results.json", "eval_results.json", BENCHMARK_FILE):
         (output / name).unlink(missing_ok=True)
 
 
@@ -214,10 +213,9 @@ def save_training(trainer: MnistTrainer, metrics: dict[str, float]) -> None:
         plot_learning_curves(trainer.state.log_history, path)
 
 
-def save_evaluation(
-    trainer: MnistTrainer, prediction: PredictionOutput, metrics: dict[str, float]
-) -> None:
+def save_evaluation(trainer: MnistTrainer, prediction: PredictionOutput) -> None:
     """Leave the evaluation's metrics and plots in the output folder."""
+    metrics = prediction.metrics | {"eval_samples": len(trainer.eval_dataset)}
     trainer.log_metrics("eval", metrics)
     trainer.save_metrics("eval", metrics, combined=False)
     if trainer.is_world_process_zero():

@@ -1,4 +1,4 @@
-"""The fifteen corruptions of MNIST-C, each a function of a digit and a random generator.
+"""MNIST-C's fifteen corruptions, re-implemented: functions of a digit and a random generator.
 
     from benchmarks.corruptions import CORRUPTIONS
 
@@ -7,7 +7,7 @@
 What each does, and how strongly, is that of MNIST-C (Mu & Gilmer 2019, arXiv 1906.02337, section 2
 and its authors' parameters); noise, blur, fog, spatter and brightness go back to ImageNet-C
 (Hendrycks & Dietterich 2019, section 3 and appendix B). The random numbers are our own, so that
-single pictures differ from those of the published files, but not what they are like.
+single images differ from those of the published files, but not what they are like.
 """
 
 from collections.abc import Callable
@@ -37,7 +37,7 @@ def shot_noise(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def impulse_noise(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """17 % of the pixels become black or white."""
+    """17% of the pixels become black or white."""
     return np.where(rng.random(x.shape) < 0.17, rng.integers(0, 2, x.shape), x)
 
 
@@ -71,18 +71,18 @@ def motion_blur(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 
 def shear(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Slanted by 0.4 radians to either side."""
+    """Sheared by 0.4 radians to either side."""
     angle = rng.choice([-0.4, 0.4])
     return _warp(x, [[np.cos(angle), 0], [-np.sin(angle), 1]])
 
 
 def scale(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shrunk to 70 %."""
+    """Shrunk to 70%."""
     return _warp(x, np.eye(2) / 0.7)
 
 
 def rotate(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Turned by 0.4 radians (23 degrees) to either side."""
+    """Rotated by 0.4 radians (23 degrees) to either side."""
     angle = rng.choice([-0.4, 0.4])
     return _warp(x, [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
@@ -147,7 +147,7 @@ def _blur(x: np.ndarray, sigma: float) -> np.ndarray:
 
 
 def _warp(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:
-    """Map rows and columns by the inverse of `matrix`, with the picture's centre held in place."""
+    """Map rows and columns by the inverse of `matrix`, with the image's centre held in place."""
     centre = np.full(2, (SIDE - 1) / 2)
     return ndimage.affine_transform(x, matrix, centre - np.asarray(matrix) @ centre, order=1)
 

@@ -1,15 +1,16 @@
-"""How well a model reads digits that look unlike MNIST's, and whether it tells what is no digit.
+"""How well a model classifies digits that look unlike MNIST's, and whether it detects non-digits.
 
     pip install -r requirements-dev.txt
     apt-get install fonts-liberation dataset-fashion-mnist           (Debian) letters and clothing
     python -m benchmarks.robustness                                  the model in model/
     python -m benchmarks.robustness --rows photograph drawing --max_samples 500 --save_errors errors
-    python -m benchmarks.robustness --train_val_split 0.1            no look at the test set
+    python -m benchmarks.robustness --train_val_split 0.1            on held-out images
     python -m benchmarks.robustness --pen_digits_file penbased.dat   and digits written on a tablet
+    python -m benchmarks.robustness --update_card                    put the table into the card
 
-Prints a Markdown table. Every picture but those of the first row goes through the image processor,
-as RGB, which is how `pipeline("image-classification")` gives it. The picture with the number i is
-made with a generator seeded by i, so that every run gives the same table.
+Prints a Markdown table. Every image but those of the first row goes through the image processor,
+as RGB, which is how `pipeline("image-classification")` gives it. Image i is made with a generator
+seeded by i, so that every run prints the same table.
 """
 
 import gzip
@@ -31,7 +32,7 @@ from tqdm import tqdm
 from transformers import HfArgumentParser
 
 from benchmarks.corruptions import CORRUPTIONS
-from benchmarks.pictures import (
+from benchmarks.images import (
     LETTERS,
     LIKE_DIGITS,
     NOISES,
@@ -43,12 +44,14 @@ from benchmarks.pictures import (
     scribble,
     tablet_drawing,
 )
-from data import carve_validation, load_splits, to_tensors
 from image_processing_mnist import MnistImageProcessor
-from metrics import expected_calibration_error
 from modeling_mnist import MnistForImageClassification, load_pretrained
+from training.data import carve_validation, load_splits, to_tensors
+from training.evaluation import expected_calibration_error
+from training.model_card import BENCHMARK_FILE, write_model_card
 
-SLOW = 2000  # pictures at most in rows that take tens of milliseconds a picture
+MNIST_C = "re-implemented MNIST-C"  # not the published files
+SLOW = 2000  # images at most in rows that take tens of milliseconds an image
 
 View = Callable[[Any, np.random.Generator], Image.Image]
 
@@ -70,15 +73,13 @@ class BenchmarkArguments:
     )
     seed: int = field(default=42, metadata={"help": "Of the split."})
     max_samples: int | None = field(
-        default=None, metadata={"help": "Read so many pictures of each row only."}
+        default=None, metadata={"help": "Classify so many images of each row only."}
     )
     rows: list[str] = field(
         default_factory=lambda: [""],
         metadata={"help": "Only rows whose names hold one of these, as in --rows MNIST-C letters."},
     )
-    num_proc: int = field(
-        default=1, metadata={"help": "Processes that make and frame the pictures."}
-    )
+    num_proc: int = field(default=1, metadata={"help": "Processes that make and frame the images."})
     fashion_mnist_dir: Path = field(
         default=Path("/usr/share/datasets/fashion-mnist"),
         metadata={"help": "Where t10k-images-idx3-ubyte.gz lies (Debian: dataset-fashion-mnist)."},
@@ -90,17 +91,21 @@ class BenchmarkArguments:
         default=None, metadata={"help": "A folder for a contact sheet of each row's errors."}
     )
     output: Path | None = field(default=None, metadata={"help": "A file for the table as well."})
+    update_card: bool = field(
+        default=False,
+        metadata={"help": "Write the table into the card of the model, which is a local folder."},
+    )
 
 
 @dataclass
 class Row:
-    """One kind of picture.
+    """One kind of image.
 
     Attributes:
         name: What the table calls it.
-        view: Makes the picture from a source and a random generator.
-        sources: What the pictures are made from, such as (28, 28) uint8 digits.
-        labels: (N,) int64 digits, or None where the pictures are none.
+        view: Makes the image from a source and a random generator.
+        sources: What the images are made from, such as (28, 28) uint8 digits.
+        labels: (N,) int64 digits, or None where the images are non-digits.
     """
 
     name: str
@@ -114,6 +119,9 @@ def digit_rows(digits: np.ndarray, labels: np.ndarray) -> list[Row]:
 
     def drawing(digit, rng, pens=(6, 20)):
         return ImageOps.invert(pen_drawing(digit, rng, pens))
+
+    def corrupted(digit, rng, corrupt):
+        return Image.fromarray(corrupt(digit, rng))
 
     def photo_of_drawing(digit, rng, ruled=False):
         return photograph(pen_drawing(digit, rng), rng, ruled)
@@ -138,7 +146,9 @@ def digit_rows(digits: np.ndarray, labels: np.ndarray) -> list[Row]:
         Row("photograph of drawing", photo_of_drawing, *slow),
         Row("photograph of drawing, ruled paper", partial(photo_of_drawing, ruled=True), *slow),
         *(
-            Row(f"MNIST-C {name}", lambda d, rng, c=c: Image.fromarray(c(d, rng)), digits, labels)
+            Row(
+                f"{MNIST_C}, {name}", lambda d, rng, c=c: Image.fromarray(c(d, rng)), digits, labels
+            )
             for name, c in CORRUPTIONS.items()
         ),
     ]
@@ -161,8 +171,8 @@ def tablet_row(pen_digits_file: Path) -> Row:
     return Row("UCI pen digits 0, 1, 2, 3, 6, 8", drawing, digits, digits[:, 16].astype(int))
 
 
-def other_rows(fashion_mnist_dir: Path) -> list[Row]:
-    """The rows of what is no digit."""
+def non_digit_rows(fashion_mnist_dir: Path) -> list[Row]:
+    """The rows of non-digits."""
     letters = list(product(LETTERS, fonts(), (28, 280)))
     np.random.default_rng(0).shuffle(letters)
     unlike_digits = [source for source in letters if source[0] not in LIKE_DIGITS]
@@ -174,7 +184,7 @@ def other_rows(fashion_mnist_dir: Path) -> list[Row]:
 
     rows = [
         Row(f"letters, all {len(LETTERS)}", print_letter, letters),
-        Row(f"letters, the {unlike} that look like no digit", print_letter, unlike_digits),
+        Row(f"letters, the {unlike} unlike any digit", print_letter, unlike_digits),
         Row("noise", lambda s, rng: noise(*s, rng), list(product(NOISES, (28, 280))) * 200),
         Row("scribbles", lambda _, rng: ImageOps.invert(scribble(rng)), range(SLOW)),
     ]
@@ -188,18 +198,18 @@ def other_rows(fashion_mnist_dir: Path) -> list[Row]:
     return rows
 
 
-def make_picture(view: View, source: Any, seed: int) -> Image.Image:
-    """One picture, RGB."""
+def make_image(view: View, source: Any, seed: int) -> Image.Image:
+    """One image, RGB."""
     return view(source, np.random.default_rng(seed)).convert("RGB")
 
 
 def frame(row: Row, count: int, processor: MnistImageProcessor, num_proc: int) -> torch.Tensor:
-    """`pixel_values` (count, 1, 28, 28) float32 0-1 of a row's first pictures."""
+    """`pixel_values` (count, 1, 28, 28) float32 0-1 of a row's first images."""
 
     def frame_one(view: View, source: Any, seed: int) -> np.ndarray:
-        return processor(make_picture(view, source, seed), return_tensors="np")["pixel_values"][0]
+        return processor(make_image(view, source, seed), return_tensors="np")["pixel_values"][0]
 
-    # The row itself stays here: its sources would be sent to the processes with each picture.
+    # The row itself stays here: its sources would be sent to the processes with each image.
     tasks = (delayed(frame_one)(row.view, row.sources[i], i) for i in range(count))
     framed = Parallel(num_proc, return_as="generator")(tasks)
     return torch.from_numpy(np.stack(list(tqdm(framed, row.name, count, leave=False))))
@@ -207,7 +217,7 @@ def frame(row: Row, count: int, processor: MnistImageProcessor, num_proc: int) -
 
 @torch.inference_mode()
 def probabilities(model: MnistForImageClassification, pixel_values: torch.Tensor) -> np.ndarray:
-    """The model's answers (N, 10) to (N, 1, 28, 28)."""
+    """The model's probabilities (N, 10) for (N, 1, 28, 28)."""
     logits = torch.cat([model(batch).logits for batch in pixel_values.split(500)])
     return logits.softmax(1).numpy()
 
@@ -215,7 +225,7 @@ def probabilities(model: MnistForImageClassification, pixel_values: torch.Tensor
 def measure(
     answers: np.ndarray,
     labels: np.ndarray | None,
-    digit_scores: np.ndarray | None,
+    digit_confidences: np.ndarray | None,
     limits: list[float],
 ) -> dict[str, float]:
     """The figures of a row, 0-1.
@@ -223,14 +233,14 @@ def measure(
     Args:
         answers: (N, 10) probabilities.
         labels: (N,) digits, or None.
-        digit_scores: (M,) top probabilities of MNIST's digits; needed where there are no labels.
-        limits: Scores, 0-1, for each of which the share of pictures at or above it is given.
+        digit_confidences: (M,) of MNIST's digits; needed where there are no labels.
+        limits: Confidences, 0-1, for each of which the share of images at or above it is given.
     """
-    scores = answers.max(1)
-    shares = {f"score >= {limit:g}": float((scores >= limit).mean()) for limit in limits}
+    confidence = answers.max(1)
+    shares = {f"confidence >= {limit:g}": float((confidence >= limit).mean()) for limit in limits}
     if labels is None:
-        is_digit = np.repeat([1, 0], [len(digit_scores), len(scores)])
-        auroc = roc_auc_score(is_digit, np.concatenate([digit_scores, scores]))
+        is_digit = np.repeat([1, 0], [len(digit_confidences), len(confidence)])
+        auroc = roc_auc_score(is_digit, np.concatenate([digit_confidences, confidence]))
         return {"AUROC": float(auroc), **shares}
     return {
         "accuracy": float((answers.argmax(1) == labels).mean()),
@@ -240,28 +250,28 @@ def measure(
 
 
 def contact_sheet(row: Row, pixel_values: torch.Tensor, answers: np.ndarray) -> Image.Image:
-    """Up to 60 errors, the surest first: each picture beside what the processor made of it.
+    """Up to 60 errors, the most confident first: each image beside what the processor made of it.
 
-    The titles are the picture's number, true > predicted digit, and score. Where there is no digit
-    every answer is an error, but to a blank one.
+    The titles are the image's number, true > predicted digit, and confidence. Of non-digits, all
+    that the processor did not leave blank count as errors.
     """
-    predicted, scores = answers.argmax(1), answers.max(1)
+    predicted, confidence = answers.argmax(1), answers.max(1)
     if row.labels is None:
         wrong = pixel_values.flatten(1).any(1).numpy()
     else:
         wrong = predicted != row.labels[: len(answers)]
-    errors = sorted(np.flatnonzero(wrong), key=lambda index: -scores[index])[:60]
+    errors = sorted(np.flatnonzero(wrong), key=lambda index: -confidence[index])[:60]
     side, width, height = 84, 180, 104
     sheet = Image.new("RGB", (6 * width, -(-max(len(errors), 1) // 6) * height), "white")
     draw = ImageDraw.Draw(sheet)
     for place, index in enumerate(errors):
         x, y = place % 6 * width, place // 6 * height
         true = "" if row.labels is None else row.labels[index]
-        title = f"#{index}: {true} > {predicted[index]}, {scores[index]:.2f}"
+        title = f"#{index}: {true} > {predicted[index]}, {confidence[index]:.2f}"
         draw.text((x + 4, y), title, fill="black")
         framed = Image.fromarray(np.uint8(pixel_values[index, 0].numpy() * 255))
-        for step, picture in enumerate((make_picture(row.view, row.sources[index], index), framed)):
-            fitted = ImageOps.contain(picture, (side, side))
+        for step, image in enumerate((make_image(row.view, row.sources[index], index), framed)):
+            fitted = ImageOps.contain(image, (side, side))
             sheet.paste(fitted, (x + 4 + step * (side + 2), y + 14))
     return sheet
 
@@ -280,22 +290,28 @@ def main() -> None:
     rows = digit_rows(mnist.images.numpy(), mnist.labels.numpy())
     if arguments.pen_digits_file is not None:
         rows.append(tablet_row(arguments.pen_digits_file))
-    others = other_rows(arguments.fashion_mnist_dir)
+    non_digits = non_digit_rows(arguments.fashion_mnist_dir)
 
-    limits = sorted({0.5, model.config.score_threshold, 0.9})
-    columns = ["accuracy", "ECE", "AUROC", *(f"score >= {limit:g}" for limit in limits), "blank"]
+    limits = sorted({0.5, model.config.confidence_threshold, 0.9})
+    columns = [
+        "accuracy",
+        "ECE",
+        "AUROC",
+        *(f"confidence >= {limit:g}" for limit in limits),
+        "blank",
+    ]
     table, lines = [], []
 
     def show(line: str) -> None:
         print(line, flush=True)
         lines.append(line)
 
-    show(f"| pictures | count | {' | '.join(columns)} |\n|---{'|---:' * (len(columns) + 1)}|")
+    show(f"| images | count | {' | '.join(columns)} |\n|---{'|---:' * (len(columns) + 1)}|")
 
     def add(name: str, count: int, figures: dict[str, float]) -> None:
         cells = [f"{figures[c]:.2%}" if c in figures else "" for c in columns]
         show(f"| {name} | {count:,} | {' | '.join(cells)} |")
-        table.append({"pictures": name, "count": count, **figures})
+        table.append({"images": name, "count": count, **figures})
 
     def wanted(name: str) -> bool:
         return any(part in name for part in arguments.rows)
@@ -305,7 +321,7 @@ def main() -> None:
     framed = probabilities(model, frame(rows[0], count, processor, arguments.num_proc))
     if wanted(name := "MNIST, raw pixels, without the processor"):
         add(name, count, measure(raw, mnist.labels[:count].numpy(), None, limits))
-    for row in filter(lambda row: wanted(row.name), [*rows, *others]):
+    for row in filter(lambda row: wanted(row.name), [*rows, *non_digits]):
         count = min(arguments.max_samples or len(row.sources), len(row.sources))
         pixel_values = frame(row, count, processor, arguments.num_proc)
         answers = probabilities(model, pixel_values)
@@ -313,16 +329,20 @@ def main() -> None:
         figures = measure(answers, labels, framed.max(1), limits)
         figures["blank"] = (pixel_values.flatten(1).amax(1) == 0).float().mean().item()
         add(row.name, count, figures)
-        if row.name == "MNIST-C canny_edges" and wanted("MNIST-C"):
+        if row.name == f"{MNIST_C}, canny_edges" and wanted(MNIST_C):
             corrupted = table[-len(CORRUPTIONS) :]
             mean = {key: float(np.mean([line[key] for line in corrupted])) for key in figures}
-            add("MNIST-C, mean of the fifteen", count, mean)
+            add(f"{MNIST_C}, mean of the fifteen", count, mean)
         if arguments.save_errors is not None:
             arguments.save_errors.mkdir(parents=True, exist_ok=True)
             file = re.sub(r"\W+", "_", row.name) + ".png"
             contact_sheet(row, pixel_values, answers).save(arguments.save_errors / file)
     if arguments.output is not None:
         arguments.output.write_text("\n".join(lines) + "\n")
+    if arguments.update_card:
+        folder = Path(arguments.model_name_or_path)
+        (folder / BENCHMARK_FILE).write_text("\n".join(lines) + "\n")
+        write_model_card(folder)
 
 
 if __name__ == "__main__":

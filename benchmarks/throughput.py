@@ -2,7 +2,7 @@
 
     python -m benchmarks.throughput
 
-Both train the same network on the same images with the same augmentation, optimizer and numbers,
+Both train the same network on the same images with the same augmentation and optimizer, in
 bfloat16 and channels_last; the loop does nothing else. They take turns, each a few times.
 """
 
@@ -15,11 +15,11 @@ import torch
 import torch.nn.functional as F
 from transformers import HfArgumentParser, TrainerCallback
 
-from arguments import MnistTrainingArguments, ModelArguments
-from augmentation import Augmentation
-from data import MnistDataset, load_splits, to_tensors
-from train import keep_freed_memory, load_model
-from trainer import MnistTrainer
+from train import load_model
+from training.arguments import MnistTrainingArguments, ModelArguments
+from training.augmentation import Augmentation
+from training.data import MnistDataset, load_splits, scale_pixels, to_tensors
+from training.trainer import MnistTrainer
 
 WARM_UP = 5  # steps before the clock starts
 
@@ -38,14 +38,14 @@ def bare_loop(dataset: MnistDataset, batch_size: int, steps: int) -> float:
     """Images a second of a loop over tensors in memory."""
     model = load_model(ModelArguments()).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
-    augment, generator = Augmentation(), torch.Generator().manual_seed(0)
+    augment = Augmentation()
     images, labels = dataset.images, F.one_hot(dataset.labels).float()
     order = torch.randperm(len(images)).split(batch_size)
     for step in range(WARM_UP + steps):
         if step == WARM_UP:
             start = time.perf_counter()
         batch = order[step]
-        pixel_values = augment(images[batch][:, None].float() / 255, generator)
+        pixel_values = augment(scale_pixels(images[batch][:, None]))
         with torch.autocast("cpu", torch.bfloat16):
             loss = model(pixel_values, labels[batch]).loss
         loss.backward()
@@ -64,7 +64,7 @@ class Clock(TrainerCallback):
 
 
 def with_trainer(dataset: MnistDataset, batch_size: int, steps: int) -> float:
-    """Images a second of train.py's `Trainer`, with its moving average and all."""
+    """Images a second of train.py's `Trainer`, with its EMA and all."""
     clock = Clock()
     with TemporaryDirectory() as folder:
         arguments = MnistTrainingArguments(
@@ -76,11 +76,12 @@ def with_trainer(dataset: MnistDataset, batch_size: int, steps: int) -> float:
             save_strategy="no",
             disable_tqdm=True,
             logging_strategy="no",
+            distillation_share=0,
         )
         MnistTrainer(
             model=load_model(ModelArguments()),
             args=arguments,
-            ema_decay=ModelArguments().ema_decay,
+            augmentation=Augmentation(),
             train_dataset=dataset,
             data_collator=lambda batch: batch,
             callbacks=[clock],
@@ -91,9 +92,7 @@ def with_trainer(dataset: MnistDataset, batch_size: int, steps: int) -> float:
 def main() -> None:
     """Print the ratio."""
     (arguments,) = HfArgumentParser(BenchmarkArguments).parse_args_into_dataclasses()
-    keep_freed_memory()
     dataset = to_tensors(load_splits(arguments.dataset_name)["train"], "image", "label")
-    dataset.augmentation = Augmentation()
     size, steps = arguments.batch_size, arguments.steps
     pairs = [
         (bare_loop(dataset, size, steps), with_trainer(dataset, size, steps))

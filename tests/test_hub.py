@@ -26,6 +26,7 @@ from conftest import ROOT, SAMPLE, SMALL
 from hub import add_repo, serve
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification
+from train import has_bf16
 
 TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
 SHORT = ("--use_cpu", "--max_steps", "5", "--max_train_samples", "200", "--disable_tqdm", "True")
@@ -88,8 +89,7 @@ def output(push, tmp_path_factory) -> Path:
     folder = tmp_path_factory.mktemp("run") / "mnist-cnn"
     done = push("--bf16", "--hub-token", "hf_user", output=folder)
     assert "Pushed: " in done.stdout
-    has_bf16 = torch.ops.mkldnn._is_mkldnn_bf16_supported()
-    assert ("CPU has no bfloat16" in done.stderr) == (not has_bf16)
+    assert ("CPU has no bfloat16" in done.stderr) == (not has_bf16())
     return folder
 
 
@@ -189,7 +189,7 @@ def test_what_is_pushed(root, output):
     assert {path.name for path in (repo / "main").iterdir()} == {
         *(".gitattributes", "README.md", "config.json", "model.safetensors"),
         *("preprocessor_config.json", "modeling_mnist.py", "image_processing_mnist.py"),
-        *("train_results.json", "eval_results.json", "trainer_state.json"),
+        *("train_results.json", "eval_results.json", "trainer_state.json", "run.json"),
         *("learning_curves.png", "confusion_matrix.png", "worst_errors.png", "calibration.png"),
     }
     # No commit holds weights without all that loads them: there is one empty and one whole.

@@ -1,4 +1,4 @@
-"""The benchmark's pictures are what they are called, and its table holds."""
+"""The benchmark's images are what they are called, and its table holds."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from scipy import ndimage
 from skimage.morphology import skeletonize
 
 from benchmarks.corruptions import CORRUPTIONS
-from benchmarks.pictures import pen_drawing, photograph, tablet_drawing
+from benchmarks.images import pen_drawing, photograph, tablet_drawing
 from benchmarks.robustness import digit_rows, frame, measure
 from conftest import ROOT, SAMPLE
 from image_processing_mnist import MnistImageProcessor
@@ -70,12 +70,12 @@ def test_corruptions_that_move_the_digit_move_it_as_far_as_they_say(ten):
         assert np.abs(moved - centre) == pytest.approx([3, 3], abs=0.1)
     _, shrunk = moments(CORRUPTIONS["scale"](blob, rng))
     assert shrunk / width == pytest.approx(0.7, abs=0.02)
-    turned, _ = moments(CORRUPTIONS["rotate"](blob, rng))
-    assert np.abs(turned) == pytest.approx([4 * np.sin(0.4), 4 * np.cos(0.4)], abs=0.1)
+    rotated, _ = moments(CORRUPTIONS["rotate"](blob, rng))
+    assert np.abs(rotated) == pytest.approx([4 * np.sin(0.4), 4 * np.cos(0.4)], abs=0.1)
     trail, longer = moments(CORRUPTIONS["motion_blur"](blob, rng))
     assert trail[1] > centre[1] + 1 and longer > width
-    slanted, _ = moments(CORRUPTIONS["shear"](np.roll(blob, 6, 0), rng))
-    assert abs(slanted[1] - centre[1]) == pytest.approx(6 * np.tan(0.4), abs=0.3)
+    sheared, _ = moments(CORRUPTIONS["shear"](np.roll(blob, 6, 0), rng))
+    assert abs(sheared[1] - centre[1]) == pytest.approx(6 * np.tan(0.4), abs=0.3)
     for digit in ten:
         striped = CORRUPTIONS["stripe"](digit, rng)
         assert (striped[:, 7:21] == digit[:, 7:21]).all()
@@ -117,14 +117,14 @@ def test_figures_of_a_row():
     answers[range(4), [1, 2, 3, 3]] = [1, 0.9, 0.5, 0.25]
     figures = measure(answers, np.array([1, 2, 0, 3]), None, [0.5, 0.9])
     assert figures["accuracy"] == 0.75
-    assert (figures["score >= 0.5"], figures["score >= 0.9"]) == (0.75, 0.5)
-    # Of the 2 x 4 pairs of a digit and another picture, the digit is surer in 6, and ties in 1.
+    assert (figures["confidence >= 0.5"], figures["confidence >= 0.9"]) == (0.75, 0.5)
+    # Of the 2 x 4 pairs of a digit and another image, the digit's is higher in 6, and ties in 1.
     figures = measure(answers, None, np.array([0.95, 0.9]), [0.9])
     assert figures["AUROC"] == pytest.approx((3 + 2.5) / 8)
     assert "accuracy" not in figures
 
 
-def test_the_number_of_processes_does_not_change_the_pictures(ten):
+def test_the_number_of_processes_does_not_change_the_images(ten):
     row = next(row for row in digit_rows(ten, np.arange(10)) if "ruled" in row.name)
     alone, together = (frame(row, 4, MnistImageProcessor(), num_proc) for num_proc in (1, 2))
     assert (alone == together).all() and alone.any()
@@ -154,7 +154,7 @@ def test_the_table(tmp_path):
     assert percent("MNIST") >= 95
     assert percent("drawing, pen 6-20") >= 90
     assert percent("UCI pen digits 0, 1, 2, 3, 6, 8") >= 95
-    mean = np.mean([percent(f"MNIST-C {name}") for name in CORRUPTIONS])
-    assert percent("MNIST-C, mean of the fifteen") == pytest.approx(mean, abs=0.01)
+    mean = np.mean([percent(f"re-implemented MNIST-C, {name}") for name in CORRUPTIONS])
+    assert percent("re-implemented MNIST-C, mean of the fifteen") == pytest.approx(mean, abs=0.01)
     assert 50 < percent("scribbles", "AUROC") <= 100
-    assert (tmp_path / "errors" / "MNIST_C_stripe.png").is_file()
+    assert (tmp_path / "errors" / "re_implemented_MNIST_C_stripe.png").is_file()

@@ -15,22 +15,23 @@ import torch
 from datasets import ClassLabel, Dataset, Features, Image, Value
 from PIL import Image as PILImage
 from safetensors.torch import load_file
-from transformers.trainer import TRAINER_STATE_NAME
-from transformers.trainer_callback import TrainerState
+from scipy import ndimage
 
-from arguments import MnistTrainingArguments
-from augmentation import Augmentation
 from conftest import ROOT, SAMPLE, SHORT_RUN
-from data import InputError, carve_validation, load_splits, to_tensors
 from image_processing_mnist import MnistImageProcessor
-from metrics import confusion_matrix
 from modeling_mnist import MnistConfig, MnistForImageClassification
 from train import main
-from trainer import MnistTrainer
+from training.arguments import MnistTrainingArguments
+from training.augmentation import Augmentation, views
+from training.data import MnistDataset, carve_validation, load_splits, scale_pixels, to_tensors
+from training.ema import EMA_FILE, ExponentialMovingAverage
+from training.errors import InputError
+from training.evaluation import confusion_matrix
+from training.trainer import TEACHER_WEIGHT, MnistTrainer
 
 
-def test_learns_to_read_held_out_digits(trained, digits):
-    """60 steps on 900 images; the 300 test images, read by the saved model, are the judge."""
+def test_learns_to_classify_held_out_digits(trained, digits):
+    """60 steps on 900 images; the 300 test images, classified by the saved model, are the judge."""
     model = MnistForImageClassification.from_pretrained(trained).eval()
     processor = MnistImageProcessor.from_pretrained(trained)
     images, labels = digits
@@ -38,7 +39,7 @@ def test_learns_to_read_held_out_digits(trained, digits):
     assert (logits.argmax(1).numpy() == labels).mean() > 0.85
 
     history = json.loads((trained / "trainer_state.json").read_text())["log_history"]
-    losses = [entry["loss"] for entry in history if "loss" in entry]
+    losses = [entry["eval_loss"] for entry in history if "eval_loss" in entry]
     assert losses[-1] < losses[0] / 2
     assert {"loss", "accuracy"} <= history[0].keys()
     assert [entry["step"] for entry in history if "eval_accuracy" in entry][:3] == [20, 40, 60]
@@ -58,11 +59,12 @@ def test_writes_what_the_readme_promises(trained):
 
 
 def test_what_is_measured_is_what_is_saved(trained):
-    """The run's figures are those of the weights' average, which is saved."""
+    """The run's figures are those of the EMA, which is saved."""
     dataset = to_tensors(load_splits(str(SAMPLE))["train"], "image", "label")
     _, validation = carve_validation(dataset, 0.1, seed=42)
     model = MnistForImageClassification.from_pretrained(trained).eval()
-    loss = model(**validation.__getitems__(list(range(100)))).loss.item()
+    batch = validation.__getitems__(list(range(100)))
+    loss = model(scale_pixels(batch["pixel_values"]), batch["labels"]).loss.item()
     measured = json.loads((trained / "eval_results.json").read_text())
     assert measured["eval_loss"] == pytest.approx(loss, rel=1e-4)
 
@@ -96,7 +98,7 @@ def test_killed_training_resumes_to_the_same_weights(train, trained, tmp_path, m
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not (output / "checkpoint-30" / "trainer_state.json").exists():
+    while not (output / "checkpoint-30" / "ema.safetensors").exists():
         assert process.poll() is None
         time.sleep(0.05)
     process.send_signal(signal.SIGKILL)
@@ -105,18 +107,18 @@ def test_killed_training_resumes_to_the_same_weights(train, trained, tmp_path, m
     unfinished = output / "checkpoint-60"
     shutil.rmtree(unfinished, ignore_errors=True)  # were it faster than the signal
     shutil.copytree(output / "checkpoint-30", unfinished)
-    assert (unfinished / "trainer_state.json").stat().st_mtime_ns == max(
+    assert (unfinished / "ema.safetensors").stat().st_mtime_ns == max(
         file.stat().st_mtime_ns
         for file in unfinished.iterdir()  # what is written last
     )
-    (unfinished / "trainer_state.json").write_bytes(b"{")
+    (unfinished / "ema.safetensors").unlink()
     os.truncate(unfinished / "optimizer.pt", 1000)
 
     monkeypatch.setattr(sys, "argv", ["train.py", "--use_cpu", *map(str, arguments)])
     with pytest.raises(InputError, match="holds an interrupted run"):  # nothing starts over it
         main()
     arguments += ["--resume_from_checkpoint", "last"]
-    full = train(*arguments, file_size=2_000_000)  # enough for the model, not for the optimizer
+    full = train(*arguments, file_size=1_000_000)  # enough for the model, not for the optimizer
     assert full.returncode == 1 and "Traceback" not in full.stderr
     assert re.search(r"^train.py: Files could not be written to .*", full.stderr, re.M)
     result = train(*arguments)
@@ -137,53 +139,135 @@ def test_validation_split_is_disjoint_complete_and_seeded():
 
 
 def test_batches_are_scaled_reshaped_and_one_hot():
-    dataset = to_tensors(load_splits(str(SAMPLE))["test"], "image", "label")
-    batch = dataset.__getitems__([0, 5, 7])
+    images = torch.arange(2 * 784, dtype=torch.uint8).view(2, 28, 28)
+    dataset = MnistDataset(images, torch.tensor([3, 9]))
+    dataset.append(np.zeros((1, 28, 28), np.uint8), np.array([-1]))
+    batch = dataset.__getitems__([1, 0, 2])
     assert batch["pixel_values"].shape == (3, 1, 28, 28)
-    assert batch["pixel_values"].dtype == torch.float32
-    assert batch["pixel_values"].min() == 0 and 0.99 < batch["pixel_values"].max() <= 1
-    assert torch.equal(batch["labels"], torch.eye(10)[dataset.labels[[0, 5, 7]]])
+    pixel_values = scale_pixels(batch["pixel_values"])
+    assert pixel_values.dtype == torch.float32
+    assert (pixel_values.min(), pixel_values.max()) == (0, 1)
+    assert torch.equal((pixel_values[0, 0] * 255).round().byte(), images[1])
+    expected = torch.stack([torch.eye(10)[9], torch.eye(10)[3], torch.full((10,), 0.1)])
+    torch.testing.assert_close(batch["labels"], expected)
+    assert dataset.num_synthetic == 1
 
 
-def test_augmentation_changes_each_digit_by_itself_and_keeps_its_range():
-    dataset = to_tensors(load_splits(str(SAMPLE))["test"], "image", "label")
-    same = dataset.__getitems__([0] * 16)["pixel_values"]
-    changed = Augmentation()(same, torch.Generator().manual_seed(0))
-    assert changed.shape == same.shape and changed.min() >= 0 and changed.max() <= 1
+@pytest.fixture(scope="module")
+def one_digit(digits) -> torch.Tensor:
+    """The first test digit 16 times, (16, 1, 28, 28) 0-1."""
+    pixels = torch.from_numpy(np.array(digits[0][0])) / 255
+    return pixels.expand(16, 1, 28, 28).contiguous()
+
+
+def test_augmentation_changes_each_digit_differently_and_keeps_its_range(one_digit):
+    def augment(strength: float) -> torch.Tensor:
+        torch.manual_seed(0)
+        return Augmentation()(one_digit, strength)
+
+    changed, weaker, unchanged = map(augment, (1, 0.5, 0))
+    assert changed.shape == one_digit.shape and changed.min() >= 0 and changed.max() <= 1
     assert len({image.numpy().tobytes() for image in changed}) == 16
-    weaker, still = (
-        Augmentation(final_strength=0)(same, torch.Generator().manual_seed(0), progress)
-        for progress in (0.5, 1)
+    assert (weaker - one_digit).abs().mean() < 0.75 * (changed - one_digit).abs().mean()
+    torch.testing.assert_close(unchanged, one_digit, atol=1e-5, rtol=0)
+
+
+def test_views_are_rotated_and_scaled_with_a_thinner_or_thicker_pen(digits):
+    """Each view against Pillow's and scipy's way of making it."""
+    image = digits[0][0]
+    pixels = torch.from_numpy(np.asarray(image) / np.float32(255))[None, None]
+    thick, thin = (
+        PILImage.fromarray(pen(np.asarray(image), size=3))
+        for pen in (ndimage.grey_dilation, ndimage.grey_erosion)
     )
-    assert (weaker - same).abs().mean() < 0.75 * (changed - same).abs().mean()
-    torch.testing.assert_close(still, same, atol=1e-5, rtol=0)
+
+    def scaled(size: float) -> PILImage.Image:
+        corner = 14 - 14 / size
+        matrix = (1 / size, 0, corner, 0, 1 / size, corner)
+        return image.transform(
+            image.size, PILImage.Transform.AFFINE, matrix, PILImage.Resampling.BILINEAR
+        )
+
+    expected = (
+        image,
+        PILImage.blend(image, thick, 0.4).rotate(5, PILImage.Resampling.BILINEAR),
+        PILImage.blend(image, thin, 0.3).rotate(-5, PILImage.Resampling.BILINEAR),
+        scaled(1.08),
+        scaled(0.92),
+    )
+    for view, other in zip(views(pixels)[:, 0, 0].numpy(), expected, strict=True):
+        np.testing.assert_allclose(view, np.asarray(other) / 255, atol=0.01)
 
 
-@pytest.mark.parametrize("workers", [0, 1])
-def test_augmentation_gets_weaker_from_epoch_to_epoch(tmp_path, workers):
-    dataset = to_tensors(load_splits(str(SAMPLE))["test"], "image", "label")
-    told = torch.zeros(3).share_memory_()  # by epoch, from loader processes as well
+def test_ema_follows_the_weights_by_its_decay():
+    """Against the recurrence written out, with its warm-up; decay 0 is the weights themselves."""
+    for decay in (0.0, 0.15):
+        model = torch.nn.Linear(1, 1, bias=False)
+        ema = ExponentialMovingAverage(model, decay)
+        expected = None
+        for step in range(4):
+            torch.nn.init.constant_(model.weight, step + 1.0)
+            ema.on_optimizer_step(None, None, None, model=model)
+            kept = min(decay, (1 + step) / (10 + step))
+            expected = step + 1.0 if step == 0 else kept * expected + (1 - kept) * (step + 1.0)
+        assert ema.model.weight.item() == pytest.approx(expected)
 
-    def augment(pixel_values, generator, progress):
-        told[int(progress * 3)] = progress
+
+class WatchedTrainer(MnistTrainer):
+    """Counts what the teacher is asked, and notes the learning rate of each step."""
+
+    def __init__(self, *args, **kwargs):
+        super().__init__(*args, **kwargs)
+        self.taught, self.rates, self.strengths = [], [], []
+        self.augmentation = self.note_strength
+
+    def note_strength(self, pixel_values, strength):
+        self.strengths.append(strength)
         return pixel_values
 
-    dataset.augmentation = augment
+    def teach(self, pixel_values):
+        self.taught.append(self.state.global_step)
+        return super().teach(pixel_values)
+
+    def training_step(self, *args):
+        self.rates.append(self.optimizer.param_groups[0]["lr"])
+        return super().training_step(*args)
+
+
+def test_the_last_steps_distil_at_the_final_strength_and_a_rate_that_rises_again(tmp_path):
+    dataset = to_tensors(load_splits(str(SAMPLE))["test"], "image", "label")
     arguments = MnistTrainingArguments(
-        output_dir=str(tmp_path),
-        use_cpu=True,
-        num_train_epochs=3,
-        dataloader_num_workers=workers,
-        save_strategy="no",
-    )
-    MnistTrainer(
+        output_dir=str(tmp_path), use_cpu=True, max_steps=40, save_strategy="no",
+        distillation_share=0.5, final_strength=0.2, per_device_train_batch_size=8,
+    )  # fmt: skip
+    trainer = WatchedTrainer(
         model=MnistForImageClassification(MnistConfig(conv_channels=[4])),
-        args=arguments,
-        ema_decay=0,
-        train_dataset=dataset,
-        data_collator=lambda batch: batch,
-    ).train()
-    torch.testing.assert_close(told, torch.tensor([1, 3, 5]) / 6)
+        args=arguments, train_dataset=dataset, data_collator=lambda batch: batch,
+    )  # fmt: skip
+    trainer.train()
+    assert trainer.taught == list(range(20, 40))
+    expected = [1 - 0.8 * min(step / 20, 1) for step in range(40)]
+    assert trainer.strengths == pytest.approx(expected)
+    first, again = trainer.rates[:20], trainer.rates[20:]
+    assert max(first) == pytest.approx(3e-3) and max(again) == pytest.approx(1e-3)
+    assert first[19] < 1e-4 and again[19] < 1e-4 and again[2] > 5e-4
+
+
+def test_the_target_is_the_mean_of_the_average_over_views(one_digit, tmp_path):
+    dataset = MnistDataset((one_digit[:, 0] * 255).byte(), torch.full((16,), 7))
+    arguments = MnistTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
+    model = MnistForImageClassification(MnistConfig(conv_channels=[4], dropout=0))
+    trainer = MnistTrainer(model=model, args=arguments, train_dataset=dataset)
+    trainer.state.max_steps, trainer.state.global_step = 8, 7
+    with torch.no_grad():
+        teacher = trainer.ema.model
+        answers = [teacher(view).logits.softmax(1) for view in views(one_digit)]
+        label = torch.eye(10)[7]
+        target = TEACHER_WEIGHT * torch.stack(answers).mean(0) + (1 - TEACHER_WEIGHT) * label
+        logits = model.train()(one_digit).logits
+        expected = -(target * logits.log_softmax(1)).sum(1).mean()
+        actual = trainer.compute_loss(model, dataset.__getitems__(list(range(16))))
+    torch.testing.assert_close(actual, expected)
 
 
 def test_confusion_matrix_counts_true_by_predicted():
@@ -193,7 +277,7 @@ def test_confusion_matrix_counts_true_by_predicted():
 
 @pytest.fixture(scope="module")
 def odd_datasets(tmp_path_factory):
-    """Datasets that cannot be used: labels beyond 9 or none, other columns, damaged images.
+    """Datasets that cannot be used: labels beyond 9 or none, other columns, corrupted images.
 
     And a checkpoint of another run.
     """
@@ -219,7 +303,7 @@ def odd_datasets(tmp_path_factory):
         damaged.write_bytes(whole.read_bytes()[:45])
     checkpoint = folder / "run" / "checkpoint-1"
     checkpoint.mkdir(parents=True)
-    TrainerState().save_to_json(checkpoint / TRAINER_STATE_NAME)
+    (checkpoint / EMA_FILE).touch()
     return folder
 
 
@@ -234,7 +318,8 @@ def odd_datasets(tmp_path_factory):
         ("--dataset_name {odd}/damaged", "Image 1 .* cannot be read"),
         ("--dataset_name {odd}/nowhere", "no dataset .* in reach.* --dataset_name path/to/mnist"),
         ("--dataset_name {odd}/letters --output_dir {odd}", "holds something else"),
-        ("--output_dir {odd}/letters/train.parquet", "no folder that can be made"),
+        ("--output_dir {odd}/letters/train.parquet", "is a file. Name a folder"),
+        ("--output_dir {odd}/letters/train.parquet/a", "Not a directory: .*train.parquet"),
         ("--resume_from_checkpoint last", "holds no checkpoint"),
         ("--resume_from_checkpoint {odd}/run/checkpoint-1 --output_dir {odd}", "something else"),
         ("--resume_from_checkpoint {odd}", "no folder of a checkpoint"),
@@ -242,8 +327,8 @@ def odd_datasets(tmp_path_factory):
         ("--train_val_split 1.5", "is a fraction"),
         ("--do_eval", "--model_name_or_path model"),
         ("--dropout 2", "--dropout"),
+        ("--distillation_share 1", "--distillation_share is a fraction"),
         ("--final_strength 2", "--final_strength is"),
-        ("--dataloader_num_workers 1 --dataloader_persistent_workers", "Leave it out"),
         ("--conv_channels 8 8 8 8 8", "--conv_channels .* one to four stages"),
         ("--dataset_name {sample} --max_train_samples 3 --train_val_split 0.1", "one part empty"),
         ("--do_eval --dataset_name {sample} --model_name_or_path {odd}", "cannot be loaded"),
@@ -256,7 +341,7 @@ def test_bad_input_is_a_sentence_and_overwrites_nothing(
     words = arguments.format(odd=odd_datasets, sample=SAMPLE).split()
     output = ["--output_dir", str(tmp_path / "output")]
     monkeypatch.setattr(sys, "argv", ["train.py", "--use_cpu", *output, *words])
-    with pytest.raises(InputError) as raised:
+    with pytest.raises((InputError, OSError)) as raised:
         main()
     assert re.search(sentence, str(raised.value).replace("\n", " "))
     assert sorted(odd_datasets.rglob("*")) == before

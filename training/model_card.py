@@ -1,5 +1,11 @@
-"""The model card: what a run measured and how, as the README.md of the model's repository."""
+"""The model card: the README.md of a model's folder, rendered from the other files in it.
 
+    write_model_card("model")
+
+Nothing in the card is typed by hand, and rendering it again gives the same text.
+"""
+
+import json
 import platform
 import re
 import shlex
@@ -11,10 +17,13 @@ from pathlib import Path
 import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
+from modeling_mnist import MnistConfig
 from training.arguments import DataTrainingArguments, ModelArguments
 from training.trainer import MnistTrainer
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
+RUN_FILE = "run.json"  # what the card tells of a run, beside its metrics
+BENCHMARK_FILE = "benchmark.md"  # the table of benchmarks.robustness, if it has run
 MNIST = "ylecun/mnist"
 SETTINGS = (
     *("num_train_epochs", "max_steps", "world_size", "per_device_train_batch_size"),
@@ -25,40 +34,57 @@ SETTINGS = (
 )
 
 
-def write_model_card(
-    trainer: MnistTrainer,
-    model_args: ModelArguments,
-    data_args: DataTrainingArguments,
-    training: dict[str, float],
-    evaluation: dict[str, float],
+def save_run(
+    trainer: MnistTrainer, model_args: ModelArguments, data_args: DataTrainingArguments
 ) -> None:
-    """Write README.md into the output folder, beside the model and its plots.
+    """Write what the card tells of a run into its output folder, as JSON."""
+    args, dataset = trainer.args, trainer.train_dataset
+    run = {
+        "repo_id": trainer.hub_model_id or f"user/{Path(args.output_dir).absolute().name}",
+        "command": command_line(args.world_size),
+        "base_model": model_args.model_name_or_path,
+        "dataset": data_args.dataset_name,
+        "dataset_config": data_args.dataset_config_name,
+        "evaluated_on": "held-out training" if data_args.train_val_split else "test",
+        "evaluated_on_all": data_args.max_eval_samples is None,
+        "train_images": len(dataset) - dataset.num_synthetic,
+        "synthetic_images": dataset.num_synthetic,
+        "parameters": trainer.model.num_parameters(),
+        "resumed": args.resume_from_checkpoint is not None,
+        "hardware": describe_hardware(args.device, args.world_size),
+        "versions": {name: version(name) for name in ("torch", "transformers")},
+        "settings": describe_settings(trainer),
+    }
+    Path(args.output_dir, RUN_FILE).write_text(json.dumps(run, indent=2) + "\n")
+
+
+def write_model_card(folder: str | Path) -> None:
+    """Render the card of a model that `train.py` has trained, from the files beside it.
 
     Args:
-        trainer: Has trained the model.
-        model_args: Of the run.
-        data_args: Of the run.
-        training: Its training metrics.
-        evaluation: Its evaluation metrics; empty if there was none.
+        folder: Holds config.json, run.json and train_results.json, and, where the model was
+            evaluated, eval_results.json and benchmark.md.
     """
-    output_dir = Path(trainer.args.output_dir)
-    repo_id = trainer.hub_model_id or f"user/{output_dir.absolute().name}"
-    base_model, dataset = model_args.model_name_or_path, data_args.dataset_name
+    folder = Path(folder)
+    run, training = (json.loads((folder / f).read_text()) for f in (RUN_FILE, "train_results.json"))
+    evaluated, benchmark = folder / "eval_results.json", folder / BENCHMARK_FILE
+    evaluation = json.loads(evaluated.read_text()) if evaluated.exists() else {}
+    dataset, base_model = run["dataset"], run["base_model"]
     on_hub = dataset == MNIST or is_hub_id(dataset)
-    on_test = data_args.train_val_split == 0
+    # Only what anyone can compare: a whole split that the Hub knows.
+    comparable = on_hub and run["evaluated_on"] == "test" and run["evaluated_on_all"]
     eval_results = [
         EvalResult(
             task_type="image-classification",
             dataset_type=dataset,
             dataset_name="MNIST" if dataset == MNIST else dataset,
-            dataset_config="mnist" if dataset == MNIST else data_args.dataset_config_name,
+            dataset_config="mnist" if dataset == MNIST else run["dataset_config"],
             dataset_split="test",
             metric_type=metric,
             metric_value=round(evaluation[f"eval_{metric}"], 5),
         )
         for metric in ("accuracy", "loss")
-        # Only what anyone can compare: a whole split that the Hub knows.
-        if evaluation and on_hub and on_test and data_args.max_eval_samples is None
+        if evaluation and comparable
     ]
     card_data = ModelCardData(
         license="mit",
@@ -68,31 +94,21 @@ def write_model_card(
         datasets=[dataset] if on_hub else None,
         base_model=base_model if base_model and is_hub_id(base_model) else None,
         metrics=["accuracy"],
-        model_name=repo_id.split("/")[-1],
+        model_name=run["repo_id"].split("/")[-1],
         eval_results=eval_results or None,
     )
     link = f"[{dataset}](https://huggingface.co/datasets/{dataset})"
     card = ModelCard.from_template(
         card_data,
         template_path=str(TEMPLATE),
+        **(run | {"dataset": link if on_hub else "a local dataset"}),
         model_name=card_data.model_name,
-        repo_id=repo_id,
-        base_model=base_model,
-        dataset_link=link if on_hub else "a local dataset",
-        evaluated_on="of the test set" if on_test else "that were held out of the training set",
-        parameters=trainer.model.num_parameters(),
-        train_images=len(trainer.train_dataset) - trainer.train_dataset.num_synthetic,
-        synthetic_images=trainer.train_dataset.num_synthetic,
-        confidence_threshold=trainer.model.config.confidence_threshold,
-        command=command_line(trainer.args.world_size),
-        resumed=trainer.args.resume_from_checkpoint is not None,
-        hardware=describe_hardware(trainer.args.device, trainer.args.world_size),
-        versions=" and ".join(f"{name} {version(name)}" for name in ("torch", "transformers")),
-        settings=describe_settings(trainer),
+        confidence_threshold=MnistConfig.from_pretrained(folder).confidence_threshold,
         training=training,
         evaluation=evaluation,
+        benchmark=benchmark.read_text().strip() if benchmark.exists() else None,
     )
-    card.save(output_dir / "README.md")
+    card.save(folder / "README.md")
 
 
 def command_line(processes: int) -> str:
@@ -127,12 +143,8 @@ def is_hub_id(name: str) -> bool:
 def describe_hardware(device: torch.device, processes: int) -> str:
     """How many GPUs, or CPU cores, were in use, and their name."""
     if device.type == "cuda":
-        return (
-            f"{processes} GPU{'s' if processes > 1 else ''} ({torch.cuda.get_device_name(device)})"
-        )
-    cpuinfo = Path("/proc/cpuinfo")
-    lines = cpuinfo.read_text().splitlines() if cpuinfo.exists() else []
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    cores = processes * torch.get_num_threads()
-    name = names[0] if names else platform.machine()
-    return f"{cores} CPU core{'s' if cores > 1 else ''} ({name})"
+        name, unit, count = torch.cuda.get_device_name(device), "GPU", processes
+    else:
+        name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
+        unit, count = "CPU core", processes * torch.get_num_threads()
+    return f"{count} {unit}{'s' if count > 1 else ''} ({name})"

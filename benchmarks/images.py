@@ -1,7 +1,7 @@
-"""Pictures as people would send them: drawings on a canvas, photographs, and what is no digit.
+"""Images as people send them: drawings on a canvas, photographs, and non-digits.
 
-Every function draws from a random generator, so that a seed gives the same picture again. Ink is
-a PIL picture of mode L, 0 (paper) to 255 (ink).
+Every function draws from a random generator, so that a seed gives the same image again. "As ink"
+means a PIL image of mode L, 0 (background) to 255 (ink).
 """
 
 from colorsys import hsv_to_rgb
@@ -58,7 +58,7 @@ def scribble(rng: np.random.Generator) -> Image.Image:
 
 
 def noise(kind: str, side: int, rng: np.random.Generator) -> Image.Image:
-    """A grey picture (side, side) of one of `NOISES`."""
+    """A grey image (side, side) of one of `NOISES`."""
     if kind == "uniform":
         levels = rng.uniform(0, 1, (side, side))
     elif kind == "gaussian":
@@ -93,13 +93,13 @@ def photograph(ink: Image.Image, rng: np.random.Generator, ruled: bool = False) 
     """Ink on tinted paper, in uneven light with a shadow's edge, as a camera would see it.
 
     Args:
-        ink: A square picture.
+        ink: A square image, as ink.
         rng: Draws everything: 200-640 pixels on the longer side, up to 8 degrees of tilt, the
             colours of paper and ink, light, blur, noise and JPEG quality 40-90.
         ruled: Whether faint lines run across the paper.
 
     Returns:
-        An RGB picture that was saved as JPEG.
+        An RGB image that was saved as JPEG.
     """
     longer = rng.integers(200, 641)
     height, width = rng.permutation([longer, round(longer * rng.uniform(0.75, 1))])
