@@ -81,7 +81,7 @@ class Augmentation:
 def change_pen(pixel_values: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
     """Mix digits with themselves eroded (-1) to dilated (1) by one pixel.
 
-    (B, 1, H, W) float 0-1 and (B, 1, 1, 1) -> (B, 1, H, W).
+    (B, 1, H, W) float 0-1 and a change that broadcasts with it -> the shape of both.
     """
     thick = F.max_pool2d(pixel_values, kernel_size=3, stride=1, padding=1)
     thin = -F.max_pool2d(-pixel_values, kernel_size=3, stride=1, padding=1)
@@ -94,13 +94,13 @@ VIEWS = ((0.0, 1.0, 0.0), (5.0, 1.0, 0.4), (-5.0, 1.0, -0.3), (0.0, 1.08, 0.0), 
 
 def views(pixel_values: torch.Tensor) -> torch.Tensor:
     """The five `VIEWS` of every image, the first as it is: (B, 1, H, W) 0-1 -> (5, B, 1, H, W)."""
-    batch = len(pixel_values)
-    angle, size, pen = pixel_values.new_tensor(VIEWS).repeat_interleave(batch, dim=0).T
+    angle, size, pen = pixel_values.new_tensor(VIEWS).T
+    changed = change_pen(pixel_values, pen.view(-1, 1, 1, 1, 1))
     # From the view's pixels to the image's, so that a larger digit is a smaller step.
     cos, sin = torch.deg2rad(angle).cos() / size, torch.deg2rad(angle).sin() / size
     zero = torch.zeros_like(size)
     matrices = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
-    images = change_pen(pixel_values.repeat(len(VIEWS), 1, 1, 1), pen.view(-1, 1, 1, 1))
-    grid = F.affine_grid(matrices, list(images.shape), align_corners=False)
-    viewed = F.grid_sample(images, grid, align_corners=False)
-    return viewed.unflatten(0, (len(VIEWS), batch))
+    # The images of a view share its grid, so they take the place of channels.
+    channels = changed.flatten(1, 2)
+    grid = F.affine_grid(matrices, list(channels.shape), align_corners=False)
+    return F.grid_sample(channels, grid, align_corners=False).view_as(changed)

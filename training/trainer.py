@@ -36,8 +36,8 @@ class MnistTrainer(Trainer):
         self.correct = self.seen = 0
 
     def distillation_start(self, num_training_steps: int) -> int:
-        """The first step that distils."""
-        return num_training_steps - round(self.args.distillation_share * num_training_steps)
+        """The first step that distils, at least 1."""
+        return max(1, round((1 - self.args.distillation_share) * num_training_steps))
 
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
@@ -86,10 +86,9 @@ class MnistTrainer(Trainer):
     @torch.no_grad()
     def teach(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """The EMA's probabilities (B, 10), averaged over views of (B, 1, 28, 28)."""
-        seen = views(pixel_values)
         with self.accelerator.autocast():
-            logits = self.ema.model(seen.flatten(0, 1)).logits
-        return logits.float().softmax(-1).unflatten(0, seen.shape[:2]).mean(0)
+            logits = torch.stack([self.ema.model(view).logits for view in views(pixel_values)])
+        return logits.float().softmax(-1).mean(0)
 
     def count(self, logits: torch.Tensor, labels: torch.Tensor) -> None:
         """Count the digits of a batch, and those classified correctly; non-digits do not count."""
