@@ -3,10 +3,10 @@
     python -m benchmarks.fuzz
     python -m benchmarks.fuzz --count 2000 --seed 0
 
-Broken, cut, swapped and enlarged image files, decompression bombs, other files under an image's
-name, JSON of the wrong type, size and depth, paths and addresses of files on the server. Each must
-be answered, by a digit, a sentence or a refusal of its HTTP request; none may make the app die,
-fail with an internal error, keep memory, or give away a file. The same seed gives the same cases.
+Corrupted image files, decompression bombs, other files under an image's name, JSON of the wrong
+type, size and depth, paths and addresses of files on the server. Each must be answered by a digit,
+a sentence or a refused HTTP request; none may make the app die, fail with an internal error, keep
+memory, or give away a file. The same seed gives the same cases.
 """
 
 import argparse
@@ -20,9 +20,10 @@ from collections import Counter
 
 import httpx
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from benchmarks.serving import FIVE, ROOT, memory, serve_app
+from scripts.serve import ROOT, memory, serve_app
+from scripts.strokes import FIVE, sent_by_canvas
 
 SERVER_FILES = ["/etc/passwd", "app.py", str(ROOT / "examples" / "1-mnist.png")]
 TIMEOUT = 60  # seconds
@@ -33,18 +34,10 @@ REFUSALS = (  # Gradio's, of inputs that are not of the shape that it has docume
 )
 
 
-def five(side: int = 120) -> Image.Image:
-    """A picture of a 5."""
-    picture = Image.new("RGB", (side, side), "white")
-    for stroke in FIVE:
-        ImageDraw.Draw(picture).line([(x * side, y * side) for x, y in stroke], "#111", side // 15)
-    return picture
-
-
-def encode(picture: Image.Image, kind: str) -> bytes:
-    """A picture as a file's content."""
+def encode(image: Image.Image, kind: str) -> bytes:
+    """An image as a file's content."""
     file = io.BytesIO()
-    picture.save(file, kind)
+    image.save(file, kind)
     return file.getvalue()
 
 
@@ -63,7 +56,9 @@ def png_bomb(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-WHOLE = [encode(five(), kind) for kind in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")]
+(DRAWING,) = sent_by_canvas(FIVE, 1)
+IMAGE = Image.open(io.BytesIO(DRAWING)).convert("RGB")
+WHOLE = [encode(IMAGE, kind) for kind in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")]
 BOMBS = [png_bomb(20_000, 20_000), png_bomb(8_000, 7_999), png_bomb(2**31 - 1, 2**31 - 1)]
 NO_IMAGES = [
     b"",
@@ -80,7 +75,7 @@ NO_DRAWINGS = [
     "file:///etc/passwd", {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
     "\0" * 1000, [[[[[[]]]]]], "9" * 20_000_000,
 ]  # fmt: skip
-NO_PICTURES = [
+NOT_UPLOADED = [
     *({"path": path} for path in SERVER_FILES),
     *({"path": path, "meta": {"_type": "gradio.FileData"}} for path in [*SERVER_FILES, "..", ""]),
     *({"path": "x", "url": url, "meta": {"_type": "gradio.FileData"}} for url in (
@@ -92,7 +87,7 @@ NO_JSON = [b"", b"{", b"[" * 100_000, b'{"data":' * 50_000, b"\xff\xfe", b"9" * 
 
 
 def mutate(content: bytes, rng: random.Random) -> bytes:
-    """Damage a file: change, cut, repeat, insert or swap bytes, or claim another size."""
+    """Corrupt a file: change, cut, repeat, insert or swap bytes, or claim another size."""
     data = bytearray(content)
     for _ in range(rng.choice([1, 3, 30])):
         start, length = rng.randrange(len(data)), rng.choice([1, 4, 64])
@@ -135,9 +130,9 @@ class Attacker:
             return outcome(answer.status_code)
         return self.predict({"path": answer.json()[0], "meta": {"_type": "gradio.FileData"}})
 
-    def predict(self, picture: object) -> str:
+    def predict(self, image: object) -> str:
         """Call `/predict` with any JSON."""
-        return self.call(json.dumps({"data": [picture]}).encode())
+        return self.call(json.dumps({"data": [image]}).encode())
 
     def call(self, body: bytes) -> str:
         """Call `/predict` with any bytes."""
@@ -183,7 +178,7 @@ class Attacker:
             case 3:
                 return self.draw(rng.choice(NO_DRAWINGS))
             case 4:
-                answer = self.predict(rng.choice(NO_PICTURES))
+                answer = self.predict(rng.choice(NOT_UPLOADED))
                 return "a file was given away" if answer == "a digit" else answer
             case 5:
                 return self.call(rng.choice(NO_JSON))

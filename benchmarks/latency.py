@@ -2,25 +2,24 @@
 
     python -m benchmarks.latency
 
-Headless Chromium on the same machine, a fresh browser profile each time. The canvas works as soon
-as it stands on the page, since its listeners come with it. In mid-stroke, with the pen moving at
-every frame, one pointer event is timed from its dispatch until the page shows the answer that
-counts it in: what the canvas waits, a call that is still under way, the way to the server and back,
-both halves of the app, and one frame.
+Headless Chromium on the same machine, each load in a fresh browser context. The canvas works as
+soon as it is painted. In mid-stroke, with the pen moving at every frame, one pointer event is timed
+from its dispatch until the page shows the answer that includes it: the canvas's own delay, a call
+that is still under way, the round trip to the server, and one frame.
 """
 
 import argparse
-import shutil
 from itertools import pairwise
 
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks.serving import FIVE, serve_app
+from scripts.browser import launch_chromium
+from scripts.serve import serve_app
+from scripts.strokes import FIVE
 
-FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--no-first-run"]
 # Moves the pen through `points`, one a frame, and resolves to the milliseconds from the last event
-# to the answer that counts it in, after which the page is at rest.
+# to the answer that includes it, after which the page is at rest.
 TIME_LAST_EVENT = """(points) => new Promise((resolve, reject) => {
   const canvas = document.querySelector("#draw canvas");
   let sent = null, answered = null;
@@ -64,7 +63,7 @@ def load_page(browser: Browser, url: str) -> float:
 
 
 def time_strokes(browser: Browser, url: str, events: int) -> list[float]:
-    """Milliseconds from a pointer event in mid-stroke to the answer that counts it in."""
+    """Milliseconds from a pointer event in mid-stroke to the answer that includes it."""
     rng = np.random.default_rng(0)
     with browser.new_context() as context:
         page = context.new_page()
@@ -73,9 +72,9 @@ def time_strokes(browser: Browser, url: str, events: int) -> list[float]:
         corner, side = (box["x"], box["y"]), box["width"]
         times = []
         for _ in range(events):
-            # Part of a 5, at a pen's pace and of a random length: calls are under way at its end.
+            # Part of a 5 at a pen's pace, of random length: calls are under way at its end.
             path = np.concatenate([np.linspace(*ends, 10) for ends in pairwise(FIVE[0])])
-            path = (corner + side * path)[: rng.integers(15, len(path))]
+            path = (corner + side / 100 * path)[: rng.integers(15, len(path))]
             page.mouse.move(*path[0])
             page.mouse.down()
             times.append(page.evaluate(TIME_LAST_EVENT, path.tolist()))
@@ -91,8 +90,7 @@ def main() -> None:
     parser.add_argument("--events", type=int, default=200, help="pointer events that are timed")
     arguments = parser.parse_args()
     with serve_app() as (url, _), sync_playwright() as playwright:
-        path = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=path, args=FLAGS)
+        browser = launch_chromium(playwright)
         loads = [load_page(browser, url) for _ in range(arguments.loads)]
         events = time_strokes(browser, url, arguments.events)
     print("| milliseconds | n | p50 | p95 |\n|---|---|---|---|")

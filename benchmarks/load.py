@@ -1,48 +1,35 @@
-"""How the app bears many visitors who draw at once.
+"""How the app serves many visitors who draw at once.
 
     python -m benchmarks.load
     python -m benchmarks.load --visitors 50 --seconds 60
 
-Each visitor speaks Gradio's queue protocol as the page does: one call at a time, the next as soon
-as the answer is there, but no sooner than 50 ms after the last. Beside them there is one who asks
-and never reads the answers, one who leaves at once and comes back, again and again, and one who
-sends a file a few bytes at a time. Their calls are not counted. The load takes its share of this
-machine's processors, too.
+Each visitor speaks Gradio's queue protocol as the page does: one call at a time, the next when the
+answer is there, but no sooner than 50 ms after the last. Beside them, one visitor asks and never
+reads the answers, one leaves before the answer and returns, again and again, and one uploads a file
+a few bytes at a time. Their calls are not counted. The visitors share this machine's processors
+with the app.
 """
 
 import argparse
 import asyncio
 import base64
-import io
 import json
 import time
 import uuid
 from contextlib import suppress
-from itertools import cycle, pairwise
+from itertools import cycle
 
 import httpx
 import numpy as np
-from PIL import Image, ImageDraw
 
-from benchmarks.serving import FIVE, memory, processor_time, serve_app
+from scripts.serve import memory, processor_time, serve_app
+from scripts.strokes import FIVE, sent_by_canvas
 
-SEND_EVERY = 0.05  # seconds, as static/canvas.js
-SIDE = 140  # pixels, as static/canvas.js
-
-
-def drawings(frames: int = 20) -> list[str]:
-    """A 5 that grows stroke by stroke: what the canvas sends while it is drawn."""
-    path = (
-        np.concatenate([np.linspace(*ends, 8) for line in FIVE for ends in pairwise(line)]) * SIDE
-    )
-    urls = []
-    for end in np.linspace(8, len(path), frames).astype(int):
-        picture = Image.new("RGB", (SIDE, SIDE), "white")
-        ImageDraw.Draw(picture).line([tuple(p) for p in path[:end]], "#111", 8, joint="curve")
-        file = io.BytesIO()
-        picture.save(file, "PNG")
-        urls.append("data:image/png;base64," + base64.b64encode(file.getvalue()).decode())
-    return urls
+SEND_EVERY = 0.05  # seconds, as ui/canvas.js
+# The drawing of a 5, as the canvas sends it while it grows.
+DRAWINGS = [
+    "data:image/png;base64," + base64.b64encode(file).decode() for file in sent_by_canvas(FIVE, 20)
+]
 
 
 class Visitor:
@@ -72,8 +59,8 @@ class Visitor:
 
 
 async def draw(visitor: Visitor, until: float, times: list[float], errors: list[str]) -> None:
-    """Draw until then; how long each answer took, in seconds, and what went wrong."""
-    for drawing in cycle(drawings_sent):
+    """Draw until then; note how long each answer took, in seconds, and what went wrong."""
+    for drawing in cycle(DRAWINGS):
         start = time.monotonic()
         if start > until:
             return
@@ -92,10 +79,10 @@ async def never_read(visitor: Visitor, until: float) -> None:
     stream = visitor.http.stream(
         "GET", "/gradio_api/queue/data", params={"session_hash": visitor.session}
     )
-    await visitor.join(drawings_sent[0])
+    await visitor.join(DRAWINGS[0])
     async with stream:
         while time.monotonic() < until:
-            await visitor.join(drawings_sent[0])
+            await visitor.join(DRAWINGS[0])
             await asyncio.sleep(0.5)
 
 
@@ -103,7 +90,7 @@ async def vanish(http: httpx.AsyncClient, fn_index: int, until: float) -> None:
     """Come, ask, and leave before the answer."""
     while time.monotonic() < until:
         visitor = Visitor(http, fn_index)
-        await visitor.join(drawings_sent[-1])
+        await visitor.join(DRAWINGS[-1])
         with suppress(TimeoutError):
             await asyncio.wait_for(visitor.answer(), 0.005)
         await asyncio.sleep(0.1)
@@ -144,7 +131,7 @@ async def run(url: str, pid: int, visitors: int, seconds: float) -> None:
             if d["targets"] == [[canvas, "input"]] and d["backend_fn"]
         )
         first = Visitor(http, fn_index)
-        for drawing in drawings_sent:  # the first calls are slower: not timed
+        for drawing in DRAWINGS:  # the first calls are slower: not timed
             await first.join(drawing)
             await first.answer()
         until = time.monotonic() + seconds
@@ -190,8 +177,6 @@ def main() -> None:
     with serve_app() as (url, pid):
         asyncio.run(run(url, pid, arguments.visitors, arguments.seconds))
 
-
-drawings_sent = drawings()
 
 if __name__ == "__main__":
     main()

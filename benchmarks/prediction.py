@@ -13,11 +13,11 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
-from data import load_splits
+from benchmarks.serving import FIVE, ROOT
 from PIL import Image, ImageDraw
 from threadpoolctl import threadpool_limits
 
-from benchmarks.serving import FIVE, ROOT
+from data import load_splits
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 

@@ -1,4 +1,4 @@
-"""The app as its visitors meet it: in a real browser, and over HTTP as programs do."""
+"""The app as visitors use it in a browser, and programs over HTTP."""
 
 import asyncio
 import base64
@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from benchmarks.serving import serve_app
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
@@ -25,12 +26,11 @@ from mcp.client.streamable_http import streamable_http_client
 from PIL import Image, ImageDraw, ImageOps
 from playwright.sync_api import expect
 
-from benchmarks.serving import serve_app
 from conftest import ROOT
 
 README = (ROOT / "README.md").read_text()
 INVITATION = "Draw a digit from 0 to 9"
-# Notes every place, on the whole page, that the canvas is seen in, and what takes its strokes.
+# Notes every place on the page where the canvas is seen, and what covers it.
 WATCH_CANVAS = """
 window.places = new Set();
 window.covers = new Set();
@@ -74,7 +74,7 @@ def client(app_url) -> Client:
 
 @contextmanager
 def visit(browser, url, width=1280, height=900, **options):
-    """The page, watched: a quiet console, no request to elsewhere, a canvas in its place, free."""
+    """The page, watched: no error in the console, no request to elsewhere, no cover on the canvas."""
     with browser.new_context(viewport={"width": width, "height": height}, **options) as context:
         page = context.new_page()
         problems = []
@@ -111,7 +111,7 @@ def draw(page, strokes) -> None:
         page.mouse.move(*points[0])
         page.mouse.down()
         for point in points[1:]:
-            page.mouse.move(*point, steps=5)
+            page.mouse.move(*point, steps=2)
         page.mouse.up()
 
 
@@ -129,7 +129,7 @@ def test_ten_digits_drawn_with_a_mouse_are_read(page):
         assert page.locator("#digit .bars b").all_inner_texts() == list("0123456789")
         # All at once: the answer to the stroke's end may be on its way still.
         images = page.locator("#digit img").evaluate_all("all => all.map((image) => image.src)")
-        assert images[0] == images[1]  # what the model sees, alone and under the heat
+        assert images[0] == images[1]  # what the model sees, alone and under the saliency map
         for source in images:
             content = base64.b64decode(source.partition(",")[2])
             assert Image.open(io.BytesIO(content)).size == (28, 28)
@@ -171,17 +171,16 @@ def test_undo_and_clear_by_button_and_by_key(page):
         expect(clear).to_be_disabled()
 
 
-@pytest.mark.parametrize("width", [1280, 360])
-def test_same_answer_and_picture_in_both_themes(app_url, browser, width):
-    sent = []
-    for scheme in ("light", "dark"):
+def test_same_answer_and_drawing_in_both_themes(app_url, browser):
+    drawings = []
+    for scheme, width in (("light", 1280), ("dark", 1280), ("dark", 360)):
         with visit(browser, app_url, width, color_scheme=scheme) as page:
             draw(page, STROKES["5"])
             expect_digit(page, 5)
-            sent.append(page.locator("#draw canvas").evaluate("canvas => canvas.toDataURL()"))
+            drawings.append(page.locator("#draw canvas").evaluate("canvas => canvas.toDataURL()"))
             background = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (background == "rgb(255, 255, 255)") == (scheme == "light")
-    assert sent[0] == sent[1]
+    assert drawings[0] == drawings[1]
 
 
 def test_a_finger_draws_and_does_not_scroll(app_url, browser):
@@ -213,40 +212,39 @@ HAND_OVER = """([base64, name, type, event]) => {
 }"""
 
 
-@pytest.mark.parametrize("event", ["drop", "paste"])
-def test_a_picture_can_be_dropped_and_pasted_anywhere(page, event):
+def hand_over(page, event) -> None:
+    """Drop or paste an image of a 7 on the canvas."""
     content = base64.b64encode(encode(seven(), "PNG")).decode()
-    draw(page, STROKES["3"])
-    expect_digit(page, 3)
     page.evaluate(HAND_OVER, [content, "7.png", "image/png", event])
-    expect_digit(page, 7)
-    # Whatever was given last stands alone: the canvas is empty now, and drawing ends the picture.
-    expect(page.get_by_role("button", name="Undo")).to_be_disabled()
-    draw(page, STROKES["2"])
-    expect_digit(page, 2)
-    expect(page.locator("#upload img")).to_have_count(0)
 
 
-@pytest.mark.parametrize("late", ["drawing", "picture"])
-def test_a_late_answer_to_what_was_given_before_changes_nothing(page, late):
+def test_an_image_can_be_dropped_and_pasted_anywhere(page):
+    for event, digit in (("drop", "3"), ("paste", "2")):
+        hand_over(page, event)
+        expect_digit(page, 7)
+        # The last input stands alone: an image clears the canvas, and drawing removes the image.
+        expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+        draw(page, STROKES[digit])
+        expect_digit(page, digit)
+        expect(page.locator("#upload img")).to_have_count(0)
+
+
+@pytest.mark.parametrize("late", ["drawing", "image"])
+def test_a_late_answer_to_an_earlier_input_changes_nothing(page, late):
     held = []
 
     def hold(route):
         is_drawing = "data:image/png;base64" in (route.request.post_data or "")
         held.append(route) if is_drawing == (late == "drawing") else route.continue_()
 
-    def give_seven():
-        content = base64.b64encode(encode(seven(), "PNG")).decode()
-        page.evaluate(HAND_OVER, [content, "7.png", "image/png", "drop"])
-
     expect(page.locator("#digit .verdict")).to_contain_text(INVITATION)
     page.route("**/queue/join*", hold)
     if late == "drawing":
         draw(page, STROKES["2"])
         page.wait_for_timeout(200)  # the canvas sends after 50 ms
-        give_seven()
+        hand_over(page, "drop")
     else:
-        give_seven()
+        hand_over(page, "drop")
         expect(page.locator("#upload img")).to_have_count(1)
         page.wait_for_timeout(200)
         draw(page, STROKES["2"])
@@ -254,14 +252,14 @@ def test_a_late_answer_to_what_was_given_before_changes_nothing(page, late):
     expect_digit(page, expected)
     assert held
     with page.expect_response("**/queue/join*"):
-        page.unroute("**/queue/join*")  # lets go what was held
-    page.wait_for_timeout(1500)
+        page.unroute("**/queue/join*")  # releases what was held
+    page.wait_for_timeout(700)  # the answer takes about 100 ms
     expect_digit(page, expected)
     expect(page.locator("#upload img")).to_have_count(1 if late == "drawing" else 0)
-    expect(page.get_by_role("button", name="Undo")).to_be_enabled(enabled=late == "picture")
+    expect(page.get_by_role("button", name="Undo")).to_be_enabled(enabled=late == "image")
 
 
-def test_a_drawing_begun_while_a_picture_is_uploaded_stays(page, tmp_path):
+def test_a_drawing_begun_while_an_image_is_uploaded_stays(page, tmp_path):
     (tmp_path / "seven.png").write_bytes(encode(seven(), "PNG"))
     held = []
     page.route("**/upload*", lambda route: held.append(route))
@@ -270,8 +268,8 @@ def test_a_drawing_begun_while_a_picture_is_uploaded_stays(page, tmp_path):
     expect_digit(page, 2)
     assert held
     with page.expect_response("**/upload*"):
-        page.unroute("**/upload*")  # lets go what was held
-    page.wait_for_timeout(1500)
+        page.unroute("**/upload*")  # releases what was held
+    page.wait_for_timeout(700)  # the answer takes about 100 ms
     expect_digit(page, 2)
     expect(page.locator("#upload img")).to_have_count(0)
     page.get_by_role("button", name="Undo").click()
@@ -282,11 +280,11 @@ def test_uploads_and_what_is_said_of_bad_ones(page, tmp_path):
     answer, files = page.locator("#digit .verdict"), page.locator("#upload input[type=file]")
     (tmp_path / "seven.png").write_bytes(encode(seven(), "PNG"))
     bad = {
-        "broken.png": (encode(seven(), "PNG")[:200], "damaged"),
+        "broken.png": (encode(seven(), "PNG")[:200], "corrupted"),
         "text.png": (b"This is no image.", "not an image that can be read"),
         "text.txt": (b"This is no image.", "not an image"),
         "large.png": (b"0" * 20_000_001, "too large"),
-        "wide.png": (huge_png(20_000), "too large"),
+        "wide.png": (huge_png(20_000)[:1000], "too large"),
         "blank.png": (encode(Image.new("L", (99, 99)), "PNG"), "Nothing is written"),
     }
     for name, (content, sentence) in bad.items():
@@ -300,7 +298,7 @@ def test_uploads_and_what_is_said_of_bad_ones(page, tmp_path):
     expect(answer).to_contain_text(INVITATION)
 
 
-def test_a_drawing_that_is_damaged_or_lost_on_its_way(app_url, browser):
+def test_a_drawing_that_is_corrupted_or_lost_on_its_way(app_url, browser):
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(app_url)
@@ -331,7 +329,7 @@ def test_on_a_phone_the_answer_to_an_example_comes_into_view(app_url, browser):
         expect(page.locator("#digit .top")).to_be_in_viewport()
 
 
-def test_about_tab_shows_what_lies_with_the_model(page):
+def test_about_tab_shows_the_files_of_the_model(page):
     page.get_by_role("tab", name="About the model").click()
     accuracy = json.loads((ROOT / "model" / "eval_results.json").read_text())["eval_accuracy"]
     expect(page.locator("body")).to_contain_text(f"{accuracy:.2%}")
@@ -347,7 +345,9 @@ def test_about_tab_shows_what_lies_with_the_model(page):
 def test_a_model_that_doubts_and_brings_nothing_but_itself(browser, tmp_path):
     for name in ("model.safetensors", "preprocessor_config.json"):
         shutil.copy(ROOT / "model" / name, tmp_path)
-    config = json.loads((ROOT / "model" / "config.json").read_text()) | {"score_threshold": 1.01}
+    config = json.loads((ROOT / "model" / "config.json").read_text()) | {
+        "confidence_threshold": 1.01
+    }
     (tmp_path / "config.json").write_text(json.dumps(config))
     with (
         serve_app(tmp_path / "log", MODEL_ID=str(tmp_path)) as (url, _),
@@ -355,23 +355,23 @@ def test_a_model_that_doubts_and_brings_nothing_but_itself(browser, tmp_path):
     ):
         draw(page, STROKES["3"])
         expect(page.locator("#digit")).to_have_text(re.compile(r"^\s*\?\s*This does not look like"))
-        expect(page.locator("#digit .verdict")).to_contain_text("At best a 3")
+        expect(page.locator("#digit .verdict")).to_contain_text("Best guess: 3")
         page.get_by_role("tab", name="About the model").click()
         expect(page.locator("body")).to_contain_text("Load it elsewhere")
         expect(page.locator(".plots img")).to_have_count(0)
 
 
-def test_predict_returns_a_label_for_every_test_digit(client, tmp_path, digits):
+def test_predict_returns_a_label_and_ten_probabilities(client, tmp_path, digits):
     right = 0
-    for image, label in list(zip(*digits, strict=True))[:50]:
+    for image, label in list(zip(*digits, strict=True))[:20]:
         image.save(tmp_path / "digit.png")
         result = client.predict(handle_file(tmp_path / "digit.png"), api_name="/predict")
-        scores = {entry["label"]: entry["confidence"] for entry in result["confidences"]}
-        assert scores.keys() == set("0123456789")
-        assert sum(scores.values()) == pytest.approx(1, abs=1e-4)
-        assert result["label"] == max(scores, key=scores.get)
+        probabilities = {entry["label"]: entry["confidence"] for entry in result["confidences"]}
+        assert probabilities.keys() == set("0123456789")
+        assert sum(probabilities.values()) == pytest.approx(1, abs=1e-4)
+        assert result["label"] == max(probabilities, key=probabilities.get)
         right += result["label"] == str(label)
-    assert right >= 49
+    assert right >= 19
 
 
 def huge_png(side: int) -> bytes:
@@ -399,16 +399,16 @@ def encode(image: Image.Image, kind: str, **options) -> bytes:
 
 
 def seven(background=255, ink=0) -> Image.Image:
-    picture = Image.new("L", (200, 200), background)
-    ImageDraw.Draw(picture).line([(50, 40), (150, 40), (90, 170)], ink, 12, joint="curve")
-    return picture
+    image = Image.new("L", (200, 200), background)
+    ImageDraw.Draw(image).line([(50, 40), (150, 40), (90, 170)], ink, 12, joint="curve")
+    return image
 
 
 REFUSED = {
     "blank.png": (encode(Image.new("L", (280, 280), 255), "PNG"), "blank"),
     "one-pixel.png": (encode(Image.new("L", (1, 1)), "PNG"), "blank"),
     "bomb.png": (huge_png(20_000), "too large.*64 megapixels"),
-    "corrupt.jpg": (encode(seven(), "JPEG")[:500], "damaged"),
+    "corrupt.jpg": (encode(seven(), "JPEG")[:500], "corrupted"),
     "text.png": (b"This is no image.", "not an image that can be read"),
     "drawing.svg": (b"<svg xmlns='http://www.w3.org/2000/svg'/>", "not an image that can be read"),
     "empty.png": (b"", "not an image that can be read"),
@@ -444,8 +444,8 @@ def test_unusual_formats_are_read(client, tmp_path, name):
     assert result["label"] == "7"
 
 
-def test_no_picture_is_refused_with_a_sentence(client):
-    with pytest.raises(AppError, match="There is no picture"):
+def test_no_image_is_refused_with_a_sentence(client):
+    with pytest.raises(AppError, match="There is no image"):
         client.predict(None, api_name="/predict")
 
 
@@ -486,7 +486,7 @@ def test_curl_as_the_readme_has_it(app_url, tmp_path):
 
 
 def test_agents_find_and_call_predict(app_url):
-    """Over the Model Context Protocol: one tool, with its docstring, which reads a picture."""
+    """Over the Model Context Protocol: one tool, with its docstring, which reads an image."""
 
     async def use():
         async with (
@@ -496,9 +496,9 @@ def test_agents_find_and_call_predict(app_url):
             await session.initialize()
             (tool,) = (await session.list_tools()).tools
             content = base64.b64encode(encode(seven(), "PNG")).decode()
-            picture = {"picture": f"data:image/png;base64,{content}"}
+            image = {"picture": f"data:image/png;base64,{content}"}
             broken = {"picture": "data:image/png;base64,AAAA"}
-            answers = [await session.call_tool(tool.name, x) for x in (picture, broken)]
+            answers = [await session.call_tool(tool.name, x) for x in (image, broken)]
             return tool, answers
 
     with ThreadPoolExecutor() as thread:  # Playwright's own event loop runs in this one

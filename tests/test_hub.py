@@ -21,11 +21,11 @@ import yaml
 from gradio_client import Client, handle_file
 from safetensors.torch import load_file
 
-from benchmarks.serving import serve_app
 from conftest import ROOT, SAMPLE, SMALL
 from hub import add_repo, serve
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification
+from scripts.serve import serve_app
 from train import has_bf16
 
 TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}

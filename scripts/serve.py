@@ -1,4 +1,4 @@
-"""What measurements and tests share: the app in a process of its own, and what a visitor writes."""
+"""The app in a process of its own, as tests, benchmarks and scripts need it."""
 
 import os
 import socket
@@ -11,19 +11,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-# A 5, as corners on a canvas of 1 x 1: one list per stroke.
-FIVE = [
-    [
-        (0.36, 0.21),
-        (0.34, 0.46),
-        (0.54, 0.43),
-        (0.68, 0.54),
-        (0.66, 0.73),
-        (0.5, 0.83),
-        (0.3, 0.77),
-    ],
-    [(0.36, 0.21), (0.68, 0.2)],
-]
 
 
 @contextmanager
@@ -33,16 +20,19 @@ def serve_app(
     python: str = sys.executable,
     **environment: str,
 ) -> Iterator[tuple[str, int]]:
-    """Start `python app.py` on a free port; its address and process id, once it answers.
+    """Run `python app.py` on a free port, until the block ends.
 
     Args:
         log: Where its output goes.
         folder: Where app.py lies.
-        python: Runs it.
+        python: The interpreter.
         environment: Variables, beside those of this process.
 
+    Yields:
+        Its address and its process id, once it answers.
+
     Raises:
-        RuntimeError: it ended, or did not start within a minute.
+        RuntimeError: it ended, or did not answer within a minute.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
@@ -78,6 +68,6 @@ def memory(pid: int) -> float:
 
 
 def processor_time(pid: int) -> float:
-    """Seconds that a process has computed, in user and system mode (Linux)."""
+    """Seconds of processor time that a process has used (Linux)."""
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

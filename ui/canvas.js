@@ -1,14 +1,14 @@
-const paper = element.querySelector(".paper");
-const canvas = paper.querySelector("canvas");
+const sheet = element.querySelector(".sheet");
+const canvas = sheet.querySelector("canvas");
 const [undoButton, clearButton] = element.querySelectorAll("button");
 const pen = canvas.getContext("2d");
-const SENT_SIZE = 140; // pixels: reads as well as more do, in a third of the time
+const SENT_SIZE = 140; // pixels: read as well as more, in a third of the time
 const SEND_EVERY = 50; // milliseconds, while drawing
 let strokes = []; // lists of points [x, y]
 let drawing = false;
 let timer = null;
-let last = ""; // what was given last: "drawing" or "picture"
-let drawnSince = false; // whether something was drawn after a picture was asked for
+let last = ""; // the last input: "drawing" or "image"
+let drawnSince = false; // since an image was asked for
 
 const small = document.createElement("canvas");
 small.width = small.height = SENT_SIZE;
@@ -45,7 +45,7 @@ function sendSoon() {
 }
 
 function showTools() {
-  paper.classList.toggle("drawn", strokes.length > 0);
+  sheet.classList.toggle("drawn", strokes.length > 0);
   undoButton.disabled = clearButton.disabled = strokes.length === 0;
 }
 
@@ -55,14 +55,12 @@ function keep(rest) {
   redraw();
   showTools();
 }
-function undo() {
-  keep(strokes.slice(0, -1));
+function change(rest) {
+  keep(rest);
   sendSoon();
 }
-function clear() {
-  keep([]);
-  sendSoon();
-}
+const undo = () => change(strokes.slice(0, -1));
+const clear = () => change([]);
 
 function addPoint(event) {
   const box = canvas.getBoundingClientRect();
@@ -102,13 +100,13 @@ undoButton.addEventListener("click", undo);
 clearButton.addEventListener("click", clear);
 redraw();
 
-// For app.py and answer.js. A picture that is here takes the drawing's place, unless that was drawn
-// while the picture was on its way.
+// For app.py and answer.js. An image that has arrived takes the drawing's place, unless that was
+// drawn while the image was on its way.
 window.lastGiven = () => last;
-window.pictureComes = () => (drawnSince = false);
-window.pictureIsHere = () => {
+window.imageComes = () => (drawnSince = false);
+window.imageIsHere = () => {
   if (drawnSince && strokes.length) return trigger("draw");
-  last = "picture";
+  last = "image";
   clearTimeout(timer);
   timer = null;
   keep([]);

@@ -13,26 +13,26 @@ function setImages(selector, source) {
 }
 
 function show() {
-  const { kind, digit, line, scores, seen, heat, source } = props.value;
-  if (source && source !== window.lastGiven()) return; // late: something else was given since
+  const { kind, digit, line, probabilities, seen, saliency, source } = props.value;
+  if (source && source !== window.lastGiven()) return; // late: there is a newer input
   verdict.className = "verdict " + kind;
   element.querySelector(".top").textContent = digit;
   element.querySelector(".line").textContent = line;
-  why.classList.toggle("idle", !scores);
+  why.classList.toggle("idle", !probabilities);
   bars.forEach((bar, i) => {
-    const percent = scores ? 100 * scores[i] : 0;
+    const percent = probabilities ? 100 * probabilities[i] : 0;
     bar.classList.toggle("best", String(i) === digit);
     bar.querySelector("i").style.backgroundSize = percent + "% 100%";
     const text = percent > 99 ? ">99" : percent.toFixed(percent < 9.95 ? 1 : 0);
-    bar.querySelector("u").textContent = scores ? text + " %" : "";
+    bar.querySelector("u").textContent = probabilities ? text + "%" : "";
   });
   setImages(".seen", seen);
-  setImages(".heat", heat);
+  setImages(".saliency", saliency);
 }
 watch("value", show);
 show();
 
-// On a phone pictures are given, and examples chosen, far below the answer.
+// On a phone images are uploaded, and examples chosen, far below the answer.
 const look = () => verdict.scrollIntoView({ block: "nearest" });
 
 function refuse(line) {
@@ -41,7 +41,7 @@ function refuse(line) {
   look();
 }
 
-// Gradio's own notices, as of a lost connection, stand here too, where visitors look; page.css
+// Gradio's own notices, as of a lost connection, are shown here, where visitors look; page.css
 // hides them in their corner.
 new MutationObserver((changes) => {
   for (const node of changes.flatMap((change) => [...change.addedNodes])) {
@@ -50,7 +50,7 @@ new MutationObserver((changes) => {
   }
 }).observe(document.body, { childList: true, subtree: true });
 
-// Pictures can be dropped and pasted anywhere. What the server would refuse is not sent.
+// Images can be dropped and pasted anywhere. What the server would refuse is not sent.
 const MAX_BYTES = 20_000_000; // as app.py's max_file_size
 const input = () => document.querySelector("#upload input[type=file]");
 
@@ -67,14 +67,14 @@ function check(event) {
   if (!file) return;
   const isImage = file.type.startsWith("image/");
   if (isImage && file.size <= MAX_BYTES) {
-    window.pictureComes();
+    window.imageComes();
     return look();
   }
   event.stopPropagation();
   event.target.value = "";
   refuse(
     isImage
-      ? "This file is too large. Use a picture of at most 20 MB."
+      ? "This file is too large. Use an image of at most 20 MB."
       : "This file is not an image. Use PNG, JPEG, GIF, WebP, BMP or TIFF.",
   );
 }
@@ -85,6 +85,6 @@ document.addEventListener("drop", (event) => give(event, event.dataTransfer.file
 document.addEventListener("paste", (event) => give(event, event.clipboardData.files), true);
 document.addEventListener("change", check, true);
 document.addEventListener("click", (event) => {
-  if (event.target.closest("#examples button, #upload button")) window.pictureComes();
+  if (event.target.closest("#examples button, #upload button")) window.imageComes();
   if (event.target.closest("#examples button")) look();
 }, true);

@@ -1,9 +1,8 @@
-"""Record docs/demo.webp anew: training, starting the app, drawing, a picture, and what is no digit.
+"""python -m scripts.record_video
 
-    python demo/record.py
-
-All of it is real: the commands run in a copy of this repository, their output is shown as it came,
-and the page is the app's, in Chromium. Waiting is shortened where the picture says how much.
+Records docs/demo.webp: training, starting the app, drawing, a non-digit and an image. All of it is
+real: the commands run in a copy of this repository, their output is shown as it comes, and the page
+is the app's, in Chromium. Where waiting is shortened, the video says how much.
 """
 
 import base64
@@ -19,8 +18,6 @@ import sys
 import tempfile
 import termios
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,18 +25,16 @@ import pyte
 from PIL import Image
 from playwright.sync_api import Page, sync_playwright
 
-sys.path.append(str(Path(__file__).parent.parent / "examples"))
-from make import FIVE, HOUSE, TWO, smooth
+from scripts.browser import draw, launch_chromium
+from scripts.serve import ROOT, serve_app
+from scripts.strokes import FIVE, HOUSE, TWO
 
-ROOT = Path(__file__).parent.parent
 VIDEO = ROOT / "docs" / "demo.webp"
 ENVIRONMENT = os.environ | {
     "GRADIO_ANALYTICS_ENABLED": "False",
-    "GRADIO_SERVER_PORT": "7860",
     "HF_HUB_OFFLINE": "1",
     "TERM": "xterm",
 }
-URL = "http://127.0.0.1:7860"
 SIZE = (1040, 860)  # of the browser's window
 SHOWN_SIZE = (780, 645)  # of the video
 FRAMES_A_SECOND = 8
@@ -63,9 +58,12 @@ POINTER = """addEventListener("DOMContentLoaded", () => {
 
 
 def run_in_terminal(command: str, folder: Path, until: bytes = b"") -> list[tuple[float, bytes]]:
-    """Run a command in a terminal: its output in pieces, each with the second at which it came.
+    """Run a command in a terminal: its output in pieces, each with its time in seconds.
 
-    With `until` it is interrupted once it has printed that.
+    Args:
+        command: "python ...", run by this interpreter.
+        folder: Where it runs.
+        until: What it prints before it is interrupted; without it, it runs to its end.
 
     Raises:
         RuntimeError: the command failed.
@@ -93,7 +91,7 @@ def run_in_terminal(command: str, folder: Path, until: bytes = b"") -> list[tupl
 
 
 class Recorder:
-    """Keeps what a page shows, each time that it changes, with the second at which it did."""
+    """Keeps what a page shows whenever it changes, with the time in seconds."""
 
     def __init__(self, page: Page):
         self.frames: list[tuple[float, str]] = []  # PNG, in base64
@@ -102,7 +100,7 @@ class Recorder:
         self.session.send("Page.startScreencast", {"format": "png"})
 
     def keep(self, event: dict) -> None:
-        """Take a frame, in place of the last one if that is too fresh, and ask for the next."""
+        """Take a frame, in place of one that is too recent, and ask for the next."""
         self.session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
         now = event["metadata"]["timestamp"]
         if self.frames and now - self.frames[-1][0] < 1 / FRAMES_A_SECOND:
@@ -115,21 +113,21 @@ class Recorder:
         durations = [
             round(1000 * (end - start)) for start, end in pairwise([*times, times[-1] + 2])
         ]
-        pictures = [
+        images = [
             Image.open(io.BytesIO(base64.b64decode(shot)))
             .convert("RGB")
             .resize(SHOWN_SIZE, Image.Resampling.LANCZOS)
             for shot in shots
         ]
         options = {"duration": durations, "loop": 0, "quality": 40, "method": 5}
-        pictures[0].save(path, save_all=True, append_images=pictures[1:], **options)
+        images[0].save(path, save_all=True, append_images=images[1:], **options)
         print(f"{path}: {sum(durations) / 1000:.0f} s, {path.stat().st_size / 1e6:.2f} MB")
 
 
 def show_terminal(
     page: Page, command: str, output: list[tuple[float, bytes]], seconds: int
 ) -> None:
-    """Type a command, and replay its output in about so many seconds."""
+    """Type a command, and replay its output in about that many seconds."""
     page.set_content(TERMINAL)
     screen = pyte.Screen(COLUMNS, ROWS)
     stream = pyte.ByteStream(screen)
@@ -158,22 +156,8 @@ def show_terminal(
     page.wait_for_timeout(1000)
 
 
-def draw(page: Page, strokes: list) -> None:
-    """Draw at a person's pace."""
-    box = page.locator("#draw canvas").bounding_box()
-    for stroke in strokes:
-        points = [(box["x"] + x * box["width"] / 100, box["y"] + y * box["height"] / 100)
-                  for x, y in smooth(stroke, 1)]  # fmt: skip
-        page.mouse.move(*points[0], steps=5)
-        page.mouse.down()
-        for point in points[1:]:
-            page.mouse.move(*point, steps=3)
-        page.mouse.up()
-    page.wait_for_timeout(1000)
-
-
 def click(page: Page, selector: str) -> None:
-    """Move there, and click."""
+    """Move the mouse to an element, and click."""
     box = page.locator(selector).bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=8)
     page.mouse.down()
@@ -181,9 +165,9 @@ def click(page: Page, selector: str) -> None:
     page.wait_for_timeout(400)
 
 
-def show_app(page: Page) -> None:
-    """Draw, take back, clear, draw what is no digit, and give a picture."""
-    page.goto(URL)
+def show_app(page: Page, url: str) -> None:
+    """Draw, undo, clear, draw a non-digit, and upload an image."""
+    page.goto(url)
     page.locator("#draw canvas").wait_for()
     page.wait_for_timeout(700)
     draw(page, TWO)
@@ -197,19 +181,6 @@ def show_app(page: Page) -> None:
     page.wait_for_timeout(1800)
 
 
-@contextmanager
-def served(folder: Path) -> Iterator[None]:
-    """The app, until the block ends."""
-    process = subprocess.Popen(
-        [sys.executable, "app.py"], cwd=folder, stdout=subprocess.DEVNULL, env=ENVIRONMENT
-    )
-    try:
-        yield
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
 def main() -> None:
     """Run the commands, show them and the page, and save the video."""
     with tempfile.TemporaryDirectory() as copy, sync_playwright() as playwright:
@@ -217,16 +188,14 @@ def main() -> None:
         folder = shutil.copytree(ROOT, Path(copy) / "digits", ignore=ignored)
         trained = run_in_terminal(TRAIN, folder)
         started = run_in_terminal(SERVE, folder, until=b"Streamable HTTP URL")
-        path = shutil.which("chromium")
-        browser = playwright.chromium.launch(executable_path=path, args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
+        page = launch_chromium(playwright).new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
         page.add_init_script(POINTER)
-        with served(folder):
+        with serve_app(folder=folder) as (url, _):
             page.set_content(TERMINAL)
             recorder = Recorder(page)
             show_terminal(page, TRAIN, trained, seconds=7)
             show_terminal(page, SERVE, started, seconds=3)
-            show_app(page)
+            show_app(page, url)
     recorder.save(VIDEO)
 
 

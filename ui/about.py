@@ -1,4 +1,4 @@
-"""The tab that tells what the model is, from the files that lie with it."""
+"""The tab about the model, made from the files that lie beside its weights."""
 
 import json
 from pathlib import Path
@@ -7,15 +7,15 @@ import gradio as gr
 from transformers.utils import cached_file
 
 RESULTS = {
-    "eval_accuracy": "It reads **{:.2%}** of the test images right.",
-    "eval_samples": "There are {:,} of them.",
-    "eval_calibration_error": "Its sureness and its accuracy differ by {:.2%} on average.",
+    "eval_accuracy": "Accuracy on the test set: **{:.2%}**.",
+    "eval_samples": "It holds {:,} images.",
+    "eval_calibration_error": "Confidence and accuracy differ by {:.2%} on average.",
 }
 PLOTS = {
     "learning_curves.png": "Learning curves",
-    "worst_errors.png": "Its errors, the surest first",
-    "confusion_matrix.png": "Which digit it takes for which",
-    "calibration.png": "How often it is right, against how sure it was",
+    "worst_errors.png": "Misclassified images, most confident first",
+    "confusion_matrix.png": "Confusion matrix",
+    "calibration.png": "Calibration: accuracy against confidence",
 }
 LOADING = """\
 ### Load it elsewhere
@@ -27,13 +27,13 @@ classify = pipeline("image-classification", model="{name}", trust_remote_code=Tr
 classify("digit.png")  # [{{"label": "7", "score": 0.99...}}, ...]
 ```
 
-The heat map on the first page is gradient times input: to first order, how much each pixel's ink
-adds to the answer ([Shrikumar et al. 2016](https://arxiv.org/abs/1605.01713)).
+The saliency map on the first page is gradient times input: to first order, how much each pixel adds
+to the log odds of the answer ([Shrikumar et al. 2016](https://arxiv.org/abs/1605.01713)).
 """
 
 
 def find(name_or_path: str, file: str) -> str | None:
-    """The path of a file that lies with the model, in a folder or on the Hub; None without it."""
+    """The path of a file of a model, in a folder or on the Hub; None if it has no such file."""
     try:
         return cached_file(name_or_path, file)
     except OSError:
@@ -41,9 +41,9 @@ def find(name_or_path: str, file: str) -> str | None:
 
 
 def show_about(name_or_path: str) -> None:
-    """Lay out the figures, plots and tables that a model brings along; what is missing is left out.
+    """Add the model's results, plots and tables to the page; what it does not have is left out.
 
-    Call it where its components shall stand, inside `gr.Blocks`.
+    Call it inside `gr.Blocks`, where the components belong.
 
     Args:
         name_or_path: A model on the Hub, or a folder.
@@ -60,6 +60,6 @@ def show_about(name_or_path: str) -> None:
                     gr.Image(path, label=title, show_label=False, container=False, buttons=[])
     if path := find(name_or_path, "benchmark.md"):
         table = Path(path).read_text()
-        gr.Markdown(f"### On harder pictures\n\n{table}", elem_classes="table")
+        gr.Markdown(f"### Robustness\n\n{table}", elem_classes="table")
     name = "user/mnist-cnn" if Path(name_or_path).is_dir() else name_or_path
     gr.Markdown(LOADING.format(name=name))

@@ -1,0 +1,65 @@
+"""python -m scripts.make_examples [path/to/mnist]
+
+Draws the images in examples/ from strokes and from MNIST, a local copy or the Hub's. The same
+command gives the same images.
+"""
+
+import sys
+from pathlib import Path
+
+import numpy as np
+from datasets import load_dataset
+from PIL import Image, ImageDraw, ImageFilter, ImageOps
+
+from scripts.strokes import EIGHT, HOUSE, SEVEN, TWO, smooth
+
+EXAMPLES = Path(__file__).parent.parent / "examples"
+SIDE = 240  # pixels
+
+
+def write(
+    strokes: list,
+    width: float,
+    background: str,
+    ink: str,
+    box: tuple[float, float, float] = (0, 0, 1),
+) -> Image.Image:
+    """Strokes as an RGB image (240, 240); `box`: left, top and side of their square, 0-1."""
+    scale = 4  # drawn larger and reduced, for smooth edges
+    left, top, size = (value * SIDE * scale for value in box)
+    image = Image.new("RGB", (SIDE * scale, SIDE * scale), background)
+    pen = ImageDraw.Draw(image)
+    radius = width * scale / 2
+    for stroke in strokes:
+        corners = [(left + x * size / 100, top + y * size / 100) for x, y in smooth(stroke)]
+        pen.line(corners, ink, round(2 * radius), joint="curve")
+        for x, y in corners:
+            pen.ellipse((x - radius, y - radius, x + radius, y + radius), ink)
+    return image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
+
+
+def photograph(digit: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """White ink on black (28, 28) -> a photo (240, 240) of blue ink on shaded paper."""
+    mask = ImageOps.expand(digit, 10).resize((SIDE, SIDE), Image.Resampling.BICUBIC).rotate(6)
+    ink = np.asarray(mask.filter(ImageFilter.GaussianBlur(1)), float)[..., None] / 255
+    y, x = np.mgrid[0 : 1 : SIDE * 1j, 0 : 1 : SIDE * 1j][..., None]
+    light = 0.95 - 0.35 * x * y
+    paper, pen = np.array([0.93, 0.91, 0.84]), np.array([0.12, 0.2, 0.5])
+    photo = light * (paper * (1 - ink) + pen * ink) + rng.normal(0, 0.02, (SIDE, SIDE, 3))
+    return Image.fromarray(np.uint8(photo.clip(0, 1) * 255))
+
+
+def main(dataset: str = "ylecun/mnist") -> None:
+    """Write the images into examples/."""
+    digits = load_dataset(dataset, split="train")["image"]
+    digits[2].save(EXAMPLES / "1-mnist.png")
+    write(TWO, 4, "white", "#222").save(EXAMPLES / "2-thin.png")
+    write(SEVEN, 6, "#fdf6e3", "#7c2d12", (0.6, 0.55, 0.4)).save(EXAMPLES / "3-off-centre.png")
+    write(EIGHT, 22, "#14532d", "#f5f5f4").save(EXAMPLES / "4-white-on-dark.png")
+    photo = photograph(digits[0], np.random.default_rng(0))
+    photo.save(EXAMPLES / "5-photo.jpg", quality=80)
+    write(HOUSE, 8, "white", "#222").save(EXAMPLES / "6-not-a-digit.png")
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

@@ -1,0 +1,48 @@
+"""Digits and a house as pen strokes: what scripts and benchmarks draw.
+
+Each drawing is a list of strokes, each stroke a list of corners on a square of 100 x 100.
+"""
+
+import io
+from itertools import pairwise
+
+import numpy as np
+from PIL import Image, ImageDraw
+
+TWO = [[(27, 34), (34, 18), (52, 13), (68, 24), (66, 42), (46, 62), (26, 84), (48, 83), (76, 85)]]
+FIVE = [[(36, 21), (35, 46), (50, 42), (64, 50), (66, 66), (54, 80), (32, 76)],
+        [(36, 21), (68, 20)]]  # fmt: skip
+SEVEN = [[(24, 20), (74, 19), (56, 50), (46, 86)], [(36, 52), (68, 50)]]
+EIGHT = [[(66, 26), (50, 15), (35, 26), (40, 42), (60, 54), (67, 72), (50, 86), (33, 72), (40, 55),
+          (60, 42), (66, 26)]]  # fmt: skip
+HOUSE = [[(22, 84), (22, 46), (78, 46), (78, 84), (22, 84)], [(16, 48), (50, 16), (84, 48)],
+         [(44, 84), (44, 62), (57, 62), (57, 84)]]  # fmt: skip
+
+CANVAS, SENT = 560, 140  # pixels, as in ui/canvas.js
+
+
+def smooth(corners: list, rounds: int = 3) -> np.ndarray:
+    """Round a path's corners off (Chaikin 1974): (N, 2) -> (M, 2), its ends kept."""
+    points = np.array(corners, float)
+    for _ in range(rounds):
+        start, end = points[:-1], points[1:]
+        cut = np.stack([0.75 * start + 0.25 * end, 0.25 * start + 0.75 * end], 1).reshape(-1, 2)
+        points = np.concatenate([points[:1], cut, points[-1:]])
+    return points
+
+
+def sent_by_canvas(strokes: list, count: int) -> list[bytes]:
+    """PNGs as the canvas sends them while a drawing grows; the last one is of all strokes."""
+    image = Image.new("RGBA", (CANVAS, CANVAS), "white")
+    pen = ImageDraw.Draw(image)
+    lines = [ends for stroke in strokes for ends in pairwise(smooth(stroke) * CANVAS / 100)]
+    files = []
+    for number, ends in enumerate(lines, 1):
+        pen.line([tuple(point) for point in ends], "#111", CANVAS // 16)
+        for point in ends:
+            pen.circle(tuple(point), CANVAS / 32, "#111")
+        if number * count // len(lines) > (number - 1) * count // len(lines):
+            file = io.BytesIO()
+            image.resize((SENT, SENT), Image.Resampling.BILINEAR).save(file, "PNG")
+            files.append(file.getvalue())
+    return files
