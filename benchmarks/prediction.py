@@ -1,81 +1,91 @@
-"""How long one answer takes, from a picture to ten scores, beside a plain resize.
+"""How long one answer takes: here, by a plain resize, and by the code of an earlier commit.
 
     python -m benchmarks.prediction
+    python -m benchmarks.prediction --against 0e612f6
 
-The same network in both columns. Ours finds the digit in the picture, and looks again at what it is
-not sure of; the reference only turns the picture grey and resizes it to 28x28 with Pillow, which no
-digit off its centre survives, and looks once. Pictures are decoded already, as RGB; MNIST's digits
-are the sample under tests/, grey.
+The canvas is timed as the page answers it: drawings as they grow, from PNG to probabilities and
+saliency map, the mean over all of them. Photo and MNIST are timed from pixels to probabilities. The
+plain resize turns an image grey and resizes it to 28x28, which no digit off its centre survives,
+and has no saliency map. Commits take turns, each in processes of its own.
 """
 
-import time
-from collections.abc import Callable
+import argparse
+import json
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import numpy as np
-import torch
-from benchmarks.serving import FIVE, ROOT
+from datasets import load_dataset
 from PIL import Image, ImageDraw
-from threadpoolctl import threadpool_limits
 
-from data import load_splits
-from image_processing_mnist import MnistImageProcessor
-from modeling_mnist import load_pretrained
+from scripts.serve import ROOT
+from scripts.strokes import EIGHT, FIVE, SEVEN, TWO, sent_by_canvas
 
-CALLS = 50
+DRIVER = Path(__file__).parent / "prediction_driver.py"
+TASKS = {"canvas": "canvas, as a drawing grows", "photo": "photo of 12 megapixels",
+         "mnist": "1,000 digits of MNIST in one call"}  # fmt: skip
 
 
-def drawing(width: int, height: int, noise: float) -> Image.Image:
-    """A 5 in dark ink on light paper, RGB, with noise of that standard deviation, 0-255."""
-    rng = np.random.default_rng(0)
+def photo(width: int = 4000, height: int = 3000) -> Image.Image:
+    """A 5 in dark ink on light, noisy paper, RGB."""
     image = Image.new("RGB", (width, height), (250, 245, 235))
     for stroke in FIVE:
-        points = [(x * width, y * height) for x, y in stroke]
+        points = [(x * width / 100, y * height / 100) for x, y in stroke]
         ImageDraw.Draw(image).line(points, (40, 40, 90), width // 18, joint="curve")
-    if noise:
-        pixels = np.asarray(image) + rng.normal(0, noise, (height, width, 3)).astype(np.float32)
-        image = Image.fromarray(np.uint8(pixels.clip(0, 255)))
-    return image
+    noise = np.random.default_rng(0).normal(0, 8, (height, width, 3)).astype(np.float32)
+    return Image.fromarray(np.uint8((np.asarray(image) + noise).clip(0, 255)))
 
 
-def median_ms(call: Callable[[], object], calls: int = CALLS) -> float:
-    """The median time of a call, in milliseconds."""
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return float(np.median(times[calls // 5 :])) * 1000
+def save_inputs(folder: Path) -> None:
+    """Write what is timed: growing drawings, a photo, and the training part of MNIST's sample."""
+    files = [file for strokes in (TWO, FIVE, SEVEN, EIGHT) for file in sent_by_canvas(strokes, 5)]
+    for number, file in enumerate(files):
+        (folder / f"canvas-{number:02}.png").write_bytes(file)
+    np.save(folder / "photo.npy", np.asarray(photo())[None])
+    digits = load_dataset(str(ROOT / "tests" / "mnist"), split="train")["image"]
+    np.save(folder / "mnist.npy", np.stack(digits))
 
 
-@torch.inference_mode()
+def time_code(code: Path, inputs: Path) -> dict[str, float]:
+    """Milliseconds of each task, and of each with a plain resize, by the code in a folder."""
+    command = [sys.executable, str(DRIVER), str(inputs)]
+    return json.loads(subprocess.run(command, cwd=code, check=True, stdout=subprocess.PIPE).stdout)
+
+
 def main() -> None:
     """Print the table."""
-    model, looks_once = (load_pretrained("model").eval() for _ in range(2))
-    looks_once.config.second_look_threshold = 0
-    processor = MnistImageProcessor.from_pretrained("model")
-
-    def ours(images: list[Image.Image]) -> torch.Tensor:
-        return processor(images, return_tensors="pt")["pixel_values"]
-
-    def resized(images: list[Image.Image]) -> torch.Tensor:
-        grey = np.stack([image.convert("L").resize((28, 28)) for image in images])
-        return torch.from_numpy(grey[:, None] / np.float32(255))
-
-    digits = list(load_splits(str(ROOT / "tests" / "mnist"))["train"]["image"])
-    tasks = (
-        ("canvas of 280x280", 1, [drawing(280, 280, 0)], CALLS),
-        ("photo of 12 megapixels", 1, [drawing(4000, 3000, 8)], CALLS),
-        ("1,000 digits of MNIST in one call", 2, digits, 10),
-    )
-    print("| p50, milliseconds | threads | ours | plain resize | ratio |\n|---|---|---|---|---|")
-    for name, threads, images, calls in tasks:
-        torch.set_num_threads(threads)
-        with threadpool_limits(threads):  # numpy's and scipy's
-            own, plain = (
-                median_ms(lambda m=m, f=f, i=images: m(f(i)).logits.softmax(1), calls)
-                for m, f in ((model, ours), (looks_once, resized))
-            )
-        print(f"| {name} | {threads} | {own:.1f} | {plain:.1f} | {own / plain:.2f} |")
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--against", metavar="COMMIT", help="a commit to compare with")
+    parser.add_argument("--rounds", type=int, default=3, help="processes of each commit")
+    arguments = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder:
+        inputs, old = Path(folder), Path(folder) / "code"
+        save_inputs(inputs)
+        codes = {"here": ROOT}
+        git = ["git", "-C", str(ROOT), "worktree"]
+        if arguments.against:
+            subprocess.run([*git, "add", "-q", "--detach", str(old), arguments.against], check=True)
+            codes[arguments.against] = old
+        try:
+            rounds = [
+                {name: time_code(code, inputs) for name, code in codes.items()}
+                for _ in range(arguments.rounds)
+            ]
+        finally:
+            if arguments.against:
+                subprocess.run([*git, "remove", "--force", str(old)], check=True)
+    print("| median, milliseconds | here | reference | | ratio |\n|---|---|---|---|---|")
+    for task, title in TASKS.items():
+        here, plain = (
+            np.median([r["here"][key] for r in rounds]) for key in (task, f"plain {task}")
+        )
+        references = {"plain resize": plain}
+        if arguments.against:
+            references[arguments.against] = np.median([r[arguments.against][task] for r in rounds])
+        for name, there in references.items():
+            print(f"| {title} | {here:.1f} | {there:.1f} | {name} | {here / there:.2f} |")
 
 
 if __name__ == "__main__":
