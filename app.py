@@ -29,7 +29,7 @@ from ui.saliency import classify_with_saliency
 
 HERE = Path(__file__).parent
 UI = HERE / "ui"
-EXAMPLES = sorted(str(path) for path in (HERE / "examples").iterdir())
+EXAMPLES = sorted(str(path) for path in (HERE / "examples").glob("*.[jp]*g"))
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_MEGAPIXELS = 64  # more than a phone's camera has; decoded, each takes 4 MB
@@ -115,7 +115,7 @@ def answer(image: Image.Image) -> dict:
 def read_drawing(data_url: str | None) -> dict:
     """The answer to a drawing: the data URL of a PNG, or "" for an empty canvas."""
     if not data_url:
-        return message("invitation", INVITATION) | {"source": "drawing"}
+        return INVITATION | {"source": "drawing"}
     try:
         if not isinstance(data_url, str) or len(data_url) > MAX_DRAWING:
             raise ValueError("not what the canvas sends")
@@ -171,7 +171,7 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
         with gr.Tab("Read a digit"):
             with gr.Row(elem_classes="desk"):
                 canvas = component("canvas", "", "draw")
-                digit = component("answer", message("invitation", INVITATION), "digit")
+                digit = component("answer", INVITATION, "digit")
             with gr.Row(elem_classes="desk"):
                 upload = gr.Image(
                     type="filepath",
@@ -206,8 +206,7 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
     canvas.draw(None, None, upload, js="() => null")  # a drawing takes the image's place
     upload.change(None, upload, None, js="(image) => image && imageIsHere()")
     upload.change(read_upload, upload, digit, **silent, **files)
-    removed = message("invitation", INVITATION) | {"source": "image"}
-    upload.clear(lambda: removed, None, digit, **silent)
+    upload.clear(lambda: INVITATION | {"source": "image"}, None, digit, **silent)
     gr.on([], predict, upload, gr.Label(visible=False), api_name="predict", **files)
 
 if __name__ == "__main__":

@@ -7,13 +7,8 @@ const bars = Array.from({ length: 10 }, (_, digit) => {
   return element.querySelector(".bars").appendChild(bar);
 });
 
-function setImages(selector, source) {
-  for (const image of element.querySelectorAll(selector))
-    source ? (image.src = source) : image.removeAttribute("src");
-}
-
 function show() {
-  const { kind, digit, line, probabilities, seen, saliency, source } = props.value;
+  const { kind, digit, line, probabilities, source } = props.value;
   if (source && source !== window.lastGiven()) return; // late: there is a newer input
   verdict.className = "verdict " + kind;
   element.querySelector(".top").textContent = digit;
@@ -26,8 +21,7 @@ function show() {
     const text = percent > 99 ? ">99" : percent.toFixed(percent < 9.95 ? 1 : 0);
     bar.querySelector("u").textContent = probabilities ? text + "%" : "";
   });
-  setImages(".seen", seen);
-  setImages(".saliency", saliency);
+  for (const image of element.querySelectorAll("img")) image.src = props.value[image.className] ?? "";
 }
 watch("value", show);
 show();

@@ -13,7 +13,6 @@ import numpy as np
 from PIL import Image
 from transformers import PreTrainedConfig
 
-INVITATION = "Draw a digit from 0 to 9, or upload an image of one."
 HINT_BELOW = 0.8  # confidence under which the second guess is named, too
 MARKER = (255, 212, 0)  # yellow stands out for every kind of colour vision
 
@@ -23,12 +22,15 @@ def message(kind: str, line: str) -> dict:
     return {"kind": kind, "digit": "", "line": line}
 
 
+INVITATION = message("invitation", "Draw a digit from 0 to 9, or upload an image of one.")
+
+
 def describe(
     config: PreTrainedConfig, probabilities: np.ndarray, seen: np.ndarray, saliency: np.ndarray
 ) -> dict:
     """The answer to `probabilities` (10,), the input `seen` and `saliency` (28, 28), all 0-1."""
     if not seen.any():
-        return message("invitation", f"Nothing is written here yet.\n{INVITATION}")
+        return INVITATION | {"line": f"Nothing is written here yet.\n{INVITATION['line']}"}
     top, second = (-probabilities).argsort()[:2]
     digit, other = config.id2label[top], config.id2label[second]
     confidence = probabilities[top]

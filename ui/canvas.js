@@ -27,12 +27,13 @@ function redraw() {
   pen.lineWidth = canvas.width / 16;
   pen.lineCap = pen.lineJoin = "round";
   for (const stroke of strokes) stroke.forEach((point, i) => line(stroke[Math.max(i - 1, 0)], point));
+  sheet.classList.toggle("drawn", strokes.length > 0);
+  undoButton.disabled = clearButton.disabled = strokes.length === 0;
 }
 
 function send() {
   timer = null;
-  const copy = small.getContext("2d");
-  copy.drawImage(canvas, 0, 0, SENT_SIZE, SENT_SIZE);
+  small.getContext("2d").drawImage(canvas, 0, 0, SENT_SIZE, SENT_SIZE);
   props.value = strokes.length ? small.toDataURL("image/png") : "";
   trigger("input");
 }
@@ -44,16 +45,10 @@ function sendSoon() {
   timer ??= setTimeout(send, SEND_EVERY);
 }
 
-function showTools() {
-  sheet.classList.toggle("drawn", strokes.length > 0);
-  undoButton.disabled = clearButton.disabled = strokes.length === 0;
-}
-
 function keep(rest) {
   drawing = false;
   strokes = rest;
   redraw();
-  showTools();
 }
 function change(rest) {
   keep(rest);
@@ -80,7 +75,7 @@ canvas.addEventListener("pointerdown", (event) => {
   drawing = true;
   strokes.push([]);
   addPoint(event);
-  showTools();
+  redraw();
 });
 canvas.addEventListener("pointermove", (event) => {
   if (!drawing || !event.isPrimary) return;

@@ -1,9 +1,4 @@
-"""Which pixels support an answer: a saliency map of what the model sees.
-
-from ui.saliency import classify_with_saliency
-
-probabilities, saliency = classify_with_saliency(model, pixel_values)
-"""
+"""Which pixels support an answer: a saliency map of what the model sees."""
 
 import numpy as np
 import torch
