@@ -29,10 +29,10 @@ def draw(page: Page, strokes: list) -> None:
     """Draw strokes on the canvas at a person's pace, and wait a second for the last answer."""
     box = page.locator("#draw canvas").bounding_box()
     for stroke in strokes:
-        points = [(box["x"], box["y"]) + box["width"] / 100 * xy for xy in smooth(stroke, 1)]
+        points = [(box["x"], box["y"]) + box["width"] / 100 * xy for xy in smooth(stroke)]
         page.mouse.move(*points[0], steps=5)
         page.mouse.down()
         for point in points[1:]:
-            page.mouse.move(*point, steps=3)
+            page.mouse.move(*point)
         page.mouse.up()
     page.wait_for_timeout(1000)

@@ -3,9 +3,6 @@
 Takes the screenshots of the page in docs/: a digit in the dark theme, a non-digit on a phone.
 """
 
-import io
-
-from PIL import Image
 from playwright.sync_api import sync_playwright
 
 from scripts.browser import draw, launch_chromium
@@ -28,8 +25,7 @@ def main() -> None:
                 page.goto(url)
                 page.locator("#draw canvas").wait_for()
                 draw(page, strokes)
-                image = Image.open(io.BytesIO(page.screenshot(animations="disabled")))
-                image.convert("RGB").quantize(256).save(ROOT / "docs" / name, optimize=True)
+                page.screenshot(path=ROOT / "docs" / name, animations="disabled")
 
 
 if __name__ == "__main__":

@@ -38,7 +38,7 @@ def describe(
     kind, shown, line = "answer", digit, f"Confidence: {percent}"
     if confidence < config.confidence_threshold:
         kind, shown = "doubt", "?"
-        line = f"This does not look like a digit.\nBest guess: {digit}, confidence: {percent}"
+        line = f"This does not look like a digit.\nBest guess: {digit} ({percent})"
     elif confidence < HINT_BELOW:
         line += f"\nIt could be a {other}: write it more clearly?"
     return {
