@@ -28,7 +28,7 @@ SMALL = ("--conv_channels", "24", "48", "64")
 SHORT_RUN = (
     *("--dataset_name", SAMPLE, "--max_steps", 60, "--train_val_split", 0.1, *SMALL),
     *("--eval_strategy", "steps", "--eval_steps", 20, "--logging_steps", 10),
-    *("--save_strategy", "steps", "--save_steps", 30),
+    *("--save_strategy", "steps", "--save_steps", 54),
 )
 
 

@@ -1,5 +1,6 @@
 """The exponential moving average (EMA) of the weights, which is what training results in."""
 
+from copy import deepcopy
 from pathlib import Path
 
 import torch
@@ -13,7 +14,7 @@ from training.errors import writing_to
 EMA_FILE = "ema.safetensors"  # in a checkpoint; written last, so that it marks a complete one
 
 
-class ExponentialMovingAverage(TrainerCallback):
+class ExponentialMovingAverage(torch.nn.Module, TrainerCallback):
     """Keeps the average, saves it with each checkpoint, and takes it up again.
 
     An exponential form of Polyak averaging (Polyak & Juditsky 1992), of the weights and of the
@@ -23,20 +24,30 @@ class ExponentialMovingAverage(TrainerCallback):
         model: Whose weights are averaged, before `Trainer` wraps it.
         decay: Share of the average that each step keeps, 0-1. The first steps keep less, so that
             the initial weights are soon forgotten. 0 averages nothing.
+
+    Attributes:
+        teacher: The average as it was when `keep_teacher` was called; before, the initial weights.
     """
 
     def __init__(self, model: PreTrainedModel, decay: float):
+        super().__init__()
+
         def average(averaged: list[torch.Tensor], current: list[torch.Tensor], steps) -> None:
             warm_up = (1 + steps.item()) / (10 + steps.item())
             get_ema_multi_avg_fn(min(decay, warm_up))(averaged, current, steps)
 
         self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
-        self.averaged.requires_grad_(False)
+        self.teacher = deepcopy(model)
+        self.eval().requires_grad_(False)
 
     @property
     def model(self) -> PreTrainedModel:
         """The network with the averaged weights."""
-        return self.averaged.module.eval()
+        return self.averaged.module
+
+    def keep_teacher(self) -> None:
+        """Take the average of now as the teacher, which does not change any more."""
+        self.teacher.load_state_dict(self.model.state_dict())
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         if args.resume_from_checkpoint is not None:
@@ -50,9 +61,8 @@ class ExponentialMovingAverage(TrainerCallback):
         if state.is_world_process_zero:
             file = Path(args.output_dir, f"checkpoint-{state.global_step}", EMA_FILE)
             unfinished = file.with_suffix(".unfinished")
-            weights = {name: t.contiguous() for name, t in self.averaged.state_dict().items()}
             with writing_to(args.output_dir):
-                save_file(weights, unfinished)
+                save_file({k: t.contiguous() for k, t in self.state_dict().items()}, unfinished)
                 unfinished.replace(file)
 
     def on_train_end(self, args, state, control, **kwargs) -> None:
@@ -61,8 +71,8 @@ class ExponentialMovingAverage(TrainerCallback):
         self.share()
 
     def load(self, checkpoint: str) -> None:
-        """Take up the average that lies in a checkpoint."""
-        self.averaged.load_state_dict(load_file(Path(checkpoint, EMA_FILE)))
+        """Take up what lies in a checkpoint."""
+        self.load_state_dict(load_file(Path(checkpoint, EMA_FILE)))
 
     def share(self) -> None:
         """Give every process the average of the first, which is the one that is saved.

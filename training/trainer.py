@@ -74,6 +74,8 @@ class MnistTrainer(Trainer):
             strength = 1 + (self.args.final_strength - 1) * progress
             pixel_values = self.augmentation(pixel_values, strength)
         targets = labels
+        if step == start:
+            self.ema.keep_teacher()
         if step >= start:
             targets = torch.lerp(labels, self.teach(pixel_values), TEACHER_WEIGHT)
         outputs = model(pixel_values)
@@ -87,7 +89,7 @@ class MnistTrainer(Trainer):
     def teach(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """The EMA's probabilities (B, 10), averaged over views of (B, 1, 28, 28)."""
         with self.accelerator.autocast():
-            logits = torch.stack([self.ema.model(view).logits for view in views(pixel_values)])
+            logits = torch.stack([self.ema.teacher(view).logits for view in views(pixel_values)])
         return logits.float().softmax(-1).mean(0)
 
     def count(self, logits: torch.Tensor, labels: torch.Tensor) -> None:
