@@ -89,7 +89,7 @@ def test_do_eval_alone_evaluates_a_saved_model_on_the_test_set(train, trained, t
 def test_killed_training_resumes_to_the_same_weights(train, trained, tmp_path, monkeypatch):
     """SIGKILL after the checkpoint of step 54 changes nothing in what step 60 ends with.
 
-    Distillation has begun by then. Nor does half a checkpoint, or a disk that is full when it is written.
+    Distillation has begun by then. Nor does half a checkpoint, or a disk that is full meanwhile.
     """
     output = tmp_path / "killed"
     arguments = [*SHORT_RUN, "--output_dir", output]
