@@ -65,14 +65,6 @@ def shadowed_photo() -> Image.Image:
     return Image.fromarray(np.uint8(rgb * np.where(x + 0.3 * y > 0.75, 0.55, 1)[..., None]))
 
 
-def across_bands() -> Image.Image:
-    """SEVEN, inverted in the left and the right quarter."""
-    pixels = np.asarray(ImageOps.invert(SEVEN)).copy()
-    for band in (slice(None, 70), slice(210, None)):
-        pixels[:, band] = 255 - pixels[:, band]
-    return Image.fromarray(pixels)
-
-
 PICTURES = {
     "white on black": ImageOps.invert(SEVEN),
     "grey on grey": Image.eval(SEVEN, lambda level: 120 + level // 4),
@@ -95,7 +87,6 @@ PICTURES = {
     "dark frame around it": ImageOps.expand(SEVEN, 12, fill=0),
     "photograph": shaded_photo(),
     "photograph with a shadow": shadowed_photo(),
-    "across bands of paper": across_bands(),
     "small scan, cropped": SEVEN.crop(ImageOps.invert(SEVEN).getbbox()).resize((13, 16)),
     "array (H, W)": np.asarray(SEVEN),
     "array (1, H, W) bool": np.asarray(SEVEN)[None] > 127,
@@ -152,8 +143,7 @@ def test_what_comes_in_from_outside_of_the_picture_is_not_of_the_digit():
     assert similarity(frame(picture), frame(SEVEN)) > 0.99
 
 
-def test_zero_cropped_to_its_edges_is_not_taken_for_bands():
-    """Its top and bottom touch two opposite edges in the same place."""
+def test_low_resolution_zero_that_touches_two_edges_is_read_like_one_with_a_margin():
     zero = Image.new("L", (160, 160))
     ImageDraw.Draw(zero).ellipse((40, 0, 120, 159), outline=255, width=30)
     small = zero.resize((16, 16), Image.Resampling.BOX)
@@ -221,5 +211,5 @@ def test_batches_and_round_trip(tmp_path, digits):
 
 @pytest.mark.parametrize("nonsense", [np.zeros(7), np.zeros((0, 5)), [None], np.zeros((9, 9, 9))])
 def test_what_is_no_picture_is_refused_with_a_sentence(nonsense):
-    with pytest.raises(ValueError, match="A picture must"):
+    with pytest.raises(ValueError, match="An image must"):
         processor(nonsense)
