@@ -29,17 +29,21 @@ from transformers.image_utils import load_image
 ImageLike = Image.Image | np.ndarray | torch.Tensor | str | Path
 
 WORKING_SIZE = 224  # pixels: larger images are reduced first
-# Contrast: 0 is the background, 1 is black on white.
-MIN_CONTRAST = 0.1  # ink stands out from the background by at least this
-# Shares of the pixels of the image or of its edge.
-MIN_BACKGROUND = 1 / 3  # the background covers more: of a closely cropped digit's edge, too
-STROKE_WINDOW = 0.3  # of the image's shorter side: strokes are thinner
-NOISE_SIGMAS = 4.0  # standard deviations of the noise: what differs by less is background
-# Of full ink.
-EDGE_LEVEL = 0.25  # where a stroke ends: at this level MNIST's digits span 20 pixels
-# Of the largest stroke's area.
-SPECK_SHARE = 0.04  # smaller marks are dirt
-EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, where the digit keeps clear of it
+# Contrasts: 0 is the background, 1 is black on white.
+MIN_CONTRAST = 0.1  # what differs less from the background is not ink
+ONE_COLOUR = 0.05  # pixels that differ less from their median, on average, have one colour
+FRAMED_CONTRAST = 0.9  # MNIST's digits reach full white; fainter ink still has to be stretched
+# Shares.
+MIN_BACKGROUND = 1 / 3  # of the pixels, and, as a digit may touch it, of those at the edge
+STROKE_WINDOW = 0.3  # of the shorter side: strokes on an uneven background are thinner
+MIN_LIGHT = 0.4  # of the median: no shadow is taken for darker, lest its noise be amplified
+FULL_INK = 0.8  # quantile of a stroke's contrast that becomes 1; higher ones are outliers
+EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's digits span 20 pixels
+SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
+EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest stroke keeps clear of it
+# Multiples.
+SMOOTHING = 1 / 200  # of each side: the sigma that removes the grain of a photo
+NOISE_SIGMAS = 4.0  # of the noise's standard deviation: normal noise almost never exceeds it
 MIN_STROKE = 1.8  # pixels after scaling: thinner strokes are widened to this
 
 
@@ -107,7 +111,7 @@ class MnistImageProcessor(BaseImageProcessor):
 
 def is_framed(ink: np.ndarray, image_size: int, digit_size: int) -> bool:
     """Whether ink (H, W) is in MNIST's frame already, give or take a pixel, as MNIST's own are."""
-    if ink.shape != (image_size, image_size) or ink.max() < 0.9:
+    if ink.shape != (image_size, image_size) or ink.max() < FRAMED_CONTRAST:
         return False
     rows, columns = ndimage.find_objects((ink > EDGE_LEVEL).astype(np.uint8))[0]
     size = max(rows.stop - rows.start, columns.stop - columns.start)
@@ -175,7 +179,7 @@ def _flatten_alpha(rgba: np.ndarray) -> np.ndarray:
     if len(opaque) == 0:
         return np.ones_like(rgb)
     background = np.median(opaque, axis=0)
-    if np.abs(opaque - background).max(1).mean() < MIN_CONTRAST / 2:
+    if np.abs(opaque - background).max(1).mean() < ONE_COLOUR:
         background = np.full(3, 1.0 if background.mean() < 0.5 else 0.0)
     return (rgb * alpha + background * (1 - alpha)).astype(np.float32)
 
@@ -198,11 +202,7 @@ def find_ink(rgb: np.ndarray) -> np.ndarray:
     border = _edge(unmarked).all() and unmarked.mean() < MIN_BACKGROUND
     if share < MIN_BACKGROUND or border:
         ink = _ink_on_uneven_background(rgb)
-    noise = _noise(ink)
-    if noise > 0.01:
-        ink = ndimage.gaussian_filter(ink, 1.0)
-        noise = _noise(ink)
-    ink[ink < max(MIN_CONTRAST, NOISE_SIGMAS * noise)] = 0
+    ink[ink < MIN_CONTRAST] = 0
     return ink
 
 
@@ -223,7 +223,9 @@ def _direction(difference: np.ndarray) -> np.ndarray:
 
     The ink is on whichever side of the background holds the stronger differences.
     """
-    direction = (difference * np.abs(difference)).sum((0, 1))
+    difference = difference.reshape(-1, 3)
+    strength = np.abs(difference) @ np.ones(3, np.float32)
+    direction = strength @ difference
     return direction / max(np.linalg.norm(direction), 1e-6) / np.sqrt(3)
 
 
@@ -235,8 +237,8 @@ def _ink_on_uneven_background(rgb: np.ndarray) -> np.ndarray:
     Digital Image Processing, section 9.6).
     """
     height, width, _ = rgb.shape
-    window = max(7, int(min(height, width) * STROKE_WINDOW)) | 1
-    smooth = ndimage.gaussian_filter(rgb, (height / 200, width / 200, 0))
+    window = int(STROKE_WINDOW * min(height, width)) | 1
+    smooth = ndimage.gaussian_filter(rgb, (SMOOTHING * height, SMOOTHING * width, 0))
     # Strokes are thin: they differ more from their surroundings than these from their mean.
     direction = _direction(smooth - ndimage.uniform_filter(smooth, (window, window, 1)))
     grey = smooth @ direction
@@ -244,20 +246,14 @@ def _ink_on_uneven_background(rgb: np.ndarray) -> np.ndarray:
     wide = np.pad(grey, window, "reflect", reflect_type="odd")
     background = ndimage.grey_opening(wide, window)[window:-window, window:-window]
     ink = grey - background
-    if direction.sum() < 0:  # dark ink takes the same share of the light in the sun and in the shade
-        level = np.median(background)
-        ink *= level / np.minimum(background, 0.4 * level - 0.01)
-    return ink - np.median(ink)
-
-
-def _noise(ink: np.ndarray) -> float:
-    """The standard deviation of noise in the background, (H, W) -> 0-1."""
-    # A third of a normal distribution lies within 0.43. Ink covers less than two thirds of the
-    # image, or, if that is closely cropped, of its edge.
-    noise = np.quantile(np.abs(_edge(ink)), MIN_BACKGROUND)
-    if noise > 0:
-        noise = min(noise, np.quantile(np.abs(ink), MIN_BACKGROUND))
-    return float(noise / 0.43)
+    level = np.median(background)
+    if level < 0:  # dark ink takes the same share of the light in the sun and in the shade
+        ink *= level / np.minimum(background, MIN_LIGHT * level)
+    ink -= np.median(ink)
+    # The median of normal noise's distance from 0, as ink covers less than half of the image.
+    noise = 1.4826 * np.median(np.abs(ink))
+    ink[ink < NOISE_SIGMAS * noise] = 0
+    return ink
 
 
 def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
@@ -267,7 +263,7 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     """
     if not ink.any():
         return None
-    full = np.percentile(ink[ink > ink.max() / 2], 80)
+    full = np.quantile(ink[ink > ink.max() / 2], FULL_INK)
     ink = np.minimum(ink / full, 1)
     strokes, count = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
     areas = np.bincount(strokes.ravel())
@@ -283,7 +279,7 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     mask = kept[strokes]
     box = ndimage.find_objects(mask.astype(np.uint8))[0]
     # One pixel around the strokes holds their soft edges.
-    return ink[box] * ndimage.binary_dilation(mask[box], np.ones((3, 3)))
+    return ink[box] * ndimage.grey_dilation(mask[box], 3)
 
 
 def frame_digit(digit: np.ndarray, image_size: int, digit_size: int) -> np.ndarray:
@@ -315,7 +311,7 @@ def _widen(digit: np.ndarray, width: float) -> np.ndarray:
     """Widen strokes thinner than `width` pixels to about that, so that scaling keeps them."""
     inside = np.pad(digit > EDGE_LEVEL, 1)
     # In a bar that is w pixels wide the mean distance to the background is w/4 + 1/2.
-    stroke = 4 * ndimage.distance_transform_edt(inside)[inside].mean() - 2
+    stroke = 4 * ndimage.distance_transform_cdt(inside)[inside].mean() - 2
     missing = 2 * round((width - stroke) / 2)
     if missing <= 0:
         return digit
