@@ -42,7 +42,7 @@ EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's dig
 SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest stroke keeps clear of it
 # Multiples.
-SMOOTHING = 1 / 200  # of each side: the sigma that removes the grain of a photo
+SMOOTHING = 1 / 150  # of each side: the sigma that removes the grain of a photo
 NOISE_SIGMAS = 4.0  # of the noise's standard deviation: normal noise almost never exceeds it
 MIN_STROKE = 1.8  # pixels after scaling: thinner strokes are widened to this
 
