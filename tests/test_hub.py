@@ -11,7 +11,6 @@ import subprocess
 import sys
 import textwrap
 import urllib.request
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -241,28 +240,50 @@ def test_evaluate_and_continue_from_the_hub(client, output, tmp_path):
     torch.testing.assert_close(after, before, atol=1e-3, rtol=0)
 
 
-LOCAL = ("--dataset_name", SAMPLE)
-REFUSED = {
-    "no token": ((), {"token": None}, "nothing was trained. `hf auth login`"),
-    "bad token": ((), {"token": "hf_wrong"}, r"\b401\b"),
-    "foreign name": ((), {"token": "hf_other"}, r"\b403\b"),
-    "read-only token": ((), {"token": "hf_read"}, r"\b403\b"),
-    "bad name": ((), {"token": "hf_user", "model_id": "a/b/c"}, "a/b/c"),
-    "no Hub": (LOCAL, {"token": "hf_user", "endpoint": "http://127.0.0.1:9"}, "nothing was"),
+REFUSED = {  # the token, the name, and what is said
+    "no token": (None, "user/refused", "nothing was trained. `hf auth login`"),
+    "bad token": ("hf_wrong", "user/refused", r"\b401\b"),
+    "foreign name": ("hf_other", "user/refused", r"\b403\b"),
+    "read-only token": ("hf_read", "user/refused", r"\b403\b"),
+    "bad name": ("hf_user", "a/b/c", "a/b/c"),
 }
+RUN_EACH = """
+    import contextlib, json, os, runpy, sys
+    script, flags, cases = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
+    answers = {}
+    for name, (token, model_id, output) in cases.items():
+        os.environ.pop("HF_TOKEN", None)
+        os.environ |= {"HF_TOKEN": token} if token else {}
+        sys.argv = [script, *flags, "--hub_model_id", model_id, "--output_dir", output]
+        try:
+            with contextlib.redirect_stdout(sys.stderr):
+                runpy.run_path(script, run_name="__main__")
+            answers[name] = "trained"
+        except SystemExit as end:
+            answers[name] = str(end.code)
+    print(json.dumps(answers))
+"""
 
 
-def test_a_push_that_cannot_work_is_found_before_training(push, tmp_path):
-    with ThreadPoolExecutor(2) as pool:  # to start train.py takes seconds of one core
-        runs = {
-            name: pool.submit(push, *arguments, output=tmp_path / name, check=False, **options)
-            for name, (arguments, options, _) in REFUSED.items()
-        }
-    for name, (_, _, sentence) in REFUSED.items():
-        done = runs[name].result()
-        assert done.returncode == 1 and "Traceback" not in done.stderr, name
-        assert re.search(sentence, done.stderr), (name, done.stderr)
-        assert "train_runtime" not in done.stdout, name
+def test_a_push_that_cannot_work_is_found_before_training(client, push, tmp_path):
+    """One process runs train.py for each case: to import what it needs takes seconds."""
+    script = tmp_path / "run_each.py"
+    script.write_text(textwrap.dedent(RUN_EACH))
+    flags = json.dumps(["--push_to_hub", "--dataset_name", str(SAMPLE), *SHORT])
+    cases = {name: (*case[:2], str(tmp_path / name)) for name, case in REFUSED.items()}
+    done = client(
+        *(sys.executable, script, ROOT / "train.py", flags, json.dumps(cases)), PYTHONPATH=str(ROOT)
+    )
+    answers = json.loads(done.stdout.splitlines()[-1])
+    done = push(
+        *("--dataset_name", SAMPLE), output=tmp_path / "no Hub",
+        token="hf_user", endpoint="http://127.0.0.1:9", check=False,
+    )  # fmt: skip
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    answers["no Hub"] = done.stderr.splitlines()[-1]
+    sentences = {name: case[2] for name, case in REFUSED.items()} | {"no Hub": "nothing was"}
+    for name, sentence in sentences.items():
+        assert re.search(sentence, answers[name]), (name, answers[name])
         assert not (tmp_path / name / "model.safetensors").exists(), name
 
 

@@ -1,4 +1,4 @@
-"""The processor: whatever the picture looks like, the digit lands in MNIST's frame."""
+"""The processor: whatever the image looks like, the digit lands in MNIST's frame."""
 
 import numpy as np
 import pytest
@@ -13,28 +13,28 @@ from modeling_mnist import MnistForImageClassification
 processor = MnistImageProcessor()
 
 
-def frame(picture) -> np.ndarray:
-    return processor(picture, return_tensors="np")["pixel_values"][0, 0]
+def frame(image) -> np.ndarray:
+    return processor(image, return_tensors="np")["pixel_values"][0, 0]
 
 
 def draw_seven(side: int = 280, scale: float = 1.0, shift: tuple[int, int] = (0, 0), pen: int = 14):
     """A black 7 on white, as it might be drawn on a canvas."""
-    picture = Image.new("L", (side, side), 255)
+    image = Image.new("L", (side, side), 255)
     corners = [(70, 60), (200, 60), (110, 230)]
     path = [(scale * x + shift[0], scale * y + shift[1]) for x, y in corners]
-    ImageDraw.Draw(picture).line(path, fill=0, width=pen, joint="curve")
-    return picture
+    ImageDraw.Draw(image).line(path, fill=0, width=pen, joint="curve")
+    return image
 
 
 def draw_one(pen: int) -> Image.Image:
     """A black 1 on white: one straight stroke."""
-    picture = Image.new("L", (280, 280), 255)
-    ImageDraw.Draw(picture).line([(140, 60), (140, 230)], fill=0, width=pen)
-    return picture
+    image = Image.new("L", (280, 280), 255)
+    ImageDraw.Draw(image).line([(140, 60), (140, 230)], fill=0, width=pen)
+    return image
 
 
 def similarity(a: np.ndarray, b: np.ndarray) -> float:
-    """Cosine between two framed digits: 1 for the same picture, about 0.3 for different digits."""
+    """Cosine between two framed digits: 1 for the same image, about 0.3 for different digits."""
     return float((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b))
 
 
@@ -65,7 +65,7 @@ def shadowed_photo() -> Image.Image:
     return Image.fromarray(np.uint8(rgb * np.where(x + 0.3 * y > 0.75, 0.55, 1)[..., None]))
 
 
-PICTURES = {
+IMAGES = {
     "white on black": ImageOps.invert(SEVEN),
     "grey on grey": Image.eval(SEVEN, lambda level: 120 + level // 4),
     "bilevel": SEVEN.convert("1"),
@@ -97,9 +97,9 @@ PICTURES = {
 }
 
 
-@pytest.mark.parametrize("name", PICTURES)
+@pytest.mark.parametrize("name", IMAGES)
 def test_same_digit_however_it_is_given(name):
-    assert similarity(frame(PICTURES[name]), frame(SEVEN)) > 0.85
+    assert similarity(frame(IMAGES[name]), frame(SEVEN)) > 0.85
 
 
 @pytest.mark.parametrize("draw", [draw_seven, draw_one])
@@ -115,7 +115,7 @@ def test_framed_as_mnist_is(draw, pen):
     assert abs(y - 14) <= 0.6 and abs(x - 14) <= 0.6
 
 
-@pytest.mark.parametrize("polarity", [lambda picture: picture, ImageOps.invert])
+@pytest.mark.parametrize("polarity", [lambda image: image, ImageOps.invert])
 def test_thick_digit_cropped_to_its_edges_is_not_read_inside_out(polarity):
     thick = Image.new("L", (280, 280), 255)
     ImageDraw.Draw(thick).line([(170, 60), (110, 220)], fill=0, width=72)
@@ -137,10 +137,10 @@ def test_specks_go_but_the_second_stroke_of_a_five_stays():
     assert similarity(with_bar, without_bar) < 0.95
 
 
-def test_what_comes_in_from_outside_of_the_picture_is_not_of_the_digit():
-    picture = SEVEN.copy()
-    ImageDraw.Draw(picture).polygon([(280, 100), (262, 130), (280, 160)], fill=0)
-    assert similarity(frame(picture), frame(SEVEN)) > 0.99
+def test_what_comes_in_from_outside_of_the_image_is_not_of_the_digit():
+    image = SEVEN.copy()
+    ImageDraw.Draw(image).polygon([(280, 100), (262, 130), (280, 160)], fill=0)
+    assert similarity(frame(image), frame(SEVEN)) > 0.99
 
 
 def test_low_resolution_zero_that_touches_two_edges_is_read_like_one_with_a_margin():
@@ -152,7 +152,7 @@ def test_low_resolution_zero_that_touches_two_edges_is_read_like_one_with_a_marg
 
 @pytest.mark.parametrize("size", [84, 140, 224])
 def test_an_enlarged_scan_is_read_like_the_scan_itself(digits, size):
-    """Closely cropped strokes of few pixels must not pass for shadows when they are enlarged."""
+    """Closely cropped low-resolution strokes must not pass for shadows when they are enlarged."""
     for image in digits[0][:50]:
         scan = ImageOps.pad(image.crop(image.getbbox()), (16, 16))
         enlarged = scan.resize((size, size), Image.Resampling.BICUBIC)
@@ -195,7 +195,7 @@ def test_pipeline_takes_all_it_should(digits, tmp_path):
         Image.fromarray(np.uint8(np.random.default_rng(0).normal(200, 4, (200, 200)))),
         Image.linear_gradient("L"),
     ],
-    ids=["white", "one pixel", "transparent", "noisy paper", "gradient"],
+    ids=["white", "one pixel", "transparent", "noisy background", "gradient"],
 )
 def test_blank_is_blank(blank):
     assert not frame(blank).any()
@@ -210,6 +210,6 @@ def test_batches_and_round_trip(tmp_path, digits):
 
 
 @pytest.mark.parametrize("nonsense", [np.zeros(7), np.zeros((0, 5)), [None], np.zeros((9, 9, 9))])
-def test_what_is_no_picture_is_refused_with_a_sentence(nonsense):
+def test_what_is_no_image_is_refused_with_a_sentence(nonsense):
     with pytest.raises(ValueError, match="An image must"):
         processor(nonsense)

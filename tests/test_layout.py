@@ -17,7 +17,7 @@ ALLOWED = {
     "ui": PUSHED | {"ui"},
     "train": PUSHED | {"training"},
     "training": PUSHED | {"training"},
-    "scripts": PUSHED | {"scripts"},
+    "scripts": PUSHED | {"scripts", "training"},
     "benchmarks": EVERYONE - {"tests"},
     "tests": EVERYONE,
 }

@@ -297,11 +297,11 @@ def odd_datasets(tmp_path_factory):
         for split in ("train", "test"):
             dataset.to_parquet(folder / name / f"{split}.parquet")
     for split in ("train", "test"):
-        whole, damaged = (folder / "damaged" / split / digit / "a.png" for digit in "34")
+        whole, corrupted = (folder / "corrupted" / split / digit / "a.png" for digit in "34")
         whole.parent.mkdir(parents=True)
         images[0].save(whole)
-        damaged.parent.mkdir()
-        damaged.write_bytes(whole.read_bytes()[:45])
+        corrupted.parent.mkdir()
+        corrupted.write_bytes(whole.read_bytes()[:45])
     checkpoint = folder / "run" / "checkpoint-1"
     checkpoint.mkdir(parents=True)
     (checkpoint / EMA_FILE).touch()
@@ -316,7 +316,7 @@ def odd_datasets(tmp_path_factory):
         ("--dataset_name {odd}/letters", "from 0 to 9; the column 'label' also holds 11"),
         ("--dataset_name {odd}/clothes", "from 0 to 9; the column 'label' also holds boot, shirt"),
         ("--dataset_name {odd}/nameless", "from 0 to 9; the column 'label' also holds None"),
-        ("--dataset_name {odd}/damaged", "Image 1 .* cannot be read"),
+        ("--dataset_name {odd}/corrupted", "Image 1 .* cannot be read"),
         ("--dataset_name {odd}/nowhere", "no dataset .* in reach.* --dataset_name path/to/mnist"),
         ("--dataset_name {odd}/letters --output_dir {odd}", "holds something else"),
         ("--output_dir {odd}/letters/train.parquet", "is a file. Name a folder"),
