@@ -2,8 +2,8 @@
 
     python -m scripts.make_contact_sheet
 
-A person who looks at it is the judge of whether each way is legible, and whether a line of the table
-is a misprint. The same command gives the same image.
+A person who looks at it judges whether each way is legible and no line of the table is a misprint.
+The same command gives the same image.
 """
 
 from pathlib import Path

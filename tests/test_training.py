@@ -329,6 +329,10 @@ def odd_datasets(tmp_path_factory):
         ("--do_eval", "--model_name_or_path model"),
         ("--dropout 2", "--dropout"),
         ("--distillation_share 1", "--distillation_share is a fraction"),
+        (
+            "--lr_scheduler_type reduce_lr_on_plateau --eval_strategy epoch --train_val_split 0.1",
+            "--distillation_share 0",
+        ),
         ("--final_strength 2", "--final_strength is"),
         ("--conv_channels 8 8 8 8 8", "--conv_channels .* one to four stages"),
         ("--dataset_name {sample} --max_train_samples 3 --train_val_split 0.1", "one part empty"),

@@ -158,6 +158,14 @@ def check_arguments(
             "--eval_strategy would evaluate on the test set during training. Hold out part of the "
             "training set for that: --train_val_split 0.1."
         )
+    if (
+        training_args.lr_scheduler_type == "reduce_lr_on_plateau"
+        and training_args.distillation_share
+    ):
+        raise InputError(
+            "--lr_scheduler_type reduce_lr_on_plateau has no end after which distillation could "
+            "start: add --distillation_share 0."
+        )
     if not training_args.do_train and model_args.model_name_or_path is None:
         raise InputError("--do_eval alone needs a model: --model_name_or_path model.")
     if training_args.push_to_hub and not training_args.do_train:

@@ -84,7 +84,7 @@ def load_splits(dataset_name: str, dataset_config_name: str | None = None) -> Da
         raise InputError(
             f"The dataset {dataset_name!r} could not be loaded: {error}. {local}"
         ) from error
-    # No such configuration, a folder without data files, corrupted files, a dataset that is a script.
+    # No such configuration, no data files, corrupted files, a dataset that is a script.
     except (ValueError, RuntimeError, DatasetsError) as error:
         raise InputError(f"The dataset {dataset_name!r} could not be loaded: {error}") from error
 

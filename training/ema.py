@@ -46,7 +46,8 @@ class ExponentialMovingAverage(torch.nn.Module, TrainerCallback):
         return self.averaged.module
 
     def keep_teacher(self) -> None:
-        """Take the average of now as the teacher, which does not change any more."""
+        """Copy the average of now into the teacher, which then stands still."""
+        self.share()
         self.teacher.load_state_dict(self.model.state_dict())
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:

@@ -18,10 +18,10 @@ DISTILLATION_RATE = 1 / 3  # of --learning_rate: the highest learning rate while
 class MnistTrainer(Trainer):
     """`Trainer` on one-hot labels, whose result is the exponential moving average of the weights.
 
-    At the end the average also teaches. Its answer, averaged over five views of the image, enters
-    the target (mean teacher: Tarvainen & Valpola 2017, arXiv 1703.01780, section 2; distillation:
-    Hinton et al. 2015, arXiv 1503.02531, section 2). So the network learns to give in one pass what
-    otherwise takes five. For this the learning rate rises once more.
+    In the last steps the average, as it is when they begin, teaches: its answer, averaged over five
+    views of the image, enters the target (self-distillation: Hinton et al. 2015, arXiv 1503.02531,
+    section 2; Furlanello et al. 2018, arXiv 1805.04770). So the network learns to give in one pass
+    what otherwise takes five. For this the learning rate rises once more.
 
     Args:
         args, kwargs: As for `Trainer`; its arguments are `MnistTrainingArguments`.
@@ -42,7 +42,7 @@ class MnistTrainer(Trainer):
     def create_scheduler(
         self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
     ) -> LRScheduler:
-        """The schedule that the flags ask for, and once more, lower, for the distillation."""
+        """The schedule that the flags ask for, and the same once more, lower, for distillation."""
         start = self.distillation_start(num_training_steps)
         first = super().create_scheduler(start, optimizer)
         if start < num_training_steps:
@@ -87,7 +87,7 @@ class MnistTrainer(Trainer):
 
     @torch.no_grad()
     def teach(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """The EMA's probabilities (B, 10), averaged over views of (B, 1, 28, 28)."""
+        """The teacher's probabilities (B, 10), averaged over views of (B, 1, 28, 28)."""
         with self.accelerator.autocast():
             logits = torch.stack([self.ema.teacher(view).logits for view in views(pixel_values)])
         return logits.float().softmax(-1).mean(0)
