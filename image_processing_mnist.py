@@ -28,23 +28,23 @@ from transformers.image_utils import load_image
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor | str | Path
 
-WORKING_SIZE = 224  # pixels: larger images are reduced first
+WORKING_SIZE = 224  # pixels a side: larger images are reduced first, as a digit needs but 20
 # Contrasts: 0 is the background, 1 is black on white.
 MIN_CONTRAST = 0.1  # what differs less from the background is not ink
 ONE_COLOUR = 0.05  # pixels that differ less from their median, on average, have one colour
-FRAMED_CONTRAST = 0.9  # MNIST's digits reach full white; fainter ink still has to be stretched
+FRAMED_CONTRAST = 0.9  # MNIST's digits reach full white; fainter ink has to be stretched first
 # Shares.
-MIN_BACKGROUND = 1 / 3  # of the pixels, and, as a digit may touch it, of those at the edge
-STROKE_WINDOW = 0.3  # of the shorter side: strokes on an uneven background are thinner
-MIN_LIGHT = 0.4  # of the median: no shadow is taken for darker, lest its noise be amplified
-FULL_INK = 0.8  # quantile of a stroke's contrast that becomes 1; higher ones are outliers
+MIN_BACKGROUND = 1 / 3  # of the image, and of its edge even where a cropped digit touches it
+STROKE_WINDOW = 0.3  # of the shorter side: a photographed stroke is narrower
+MIN_LIGHT = 0.4  # of the median: the darkest shadow that ink is corrected for, lest noise grow
+FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's digits span 20 pixels
 SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest stroke keeps clear of it
-# Multiples.
-SMOOTHING = 1 / 150  # of each side: the sigma that removes the grain of a photo
-NOISE_SIGMAS = 4.0  # of the noise's standard deviation: normal noise almost never exceeds it
-MIN_STROKE = 1.8  # pixels after scaling: thinner strokes are widened to this
+# Lengths and multiples.
+SMOOTHING = 1 / 150  # of each side: a Gaussian's sigma that removes a photo's grain, not strokes
+NOISE_SIGMAS = 4.0  # standard deviations of the noise: normal noise almost never goes beyond
+MIN_STROKE = 1.8  # pixels after scaling: thinner strokes would fade, and are widened to this
 
 
 class MnistImageProcessor(BaseImageProcessor):
@@ -109,16 +109,6 @@ class MnistImageProcessor(BaseImageProcessor):
         return frame_digit(digit, self.image_size, self.digit_size)
 
 
-def is_framed(ink: np.ndarray, image_size: int, digit_size: int) -> bool:
-    """Whether ink (H, W) is in MNIST's frame already, give or take a pixel, as MNIST's own are."""
-    if ink.shape != (image_size, image_size) or ink.max() < FRAMED_CONTRAST:
-        return False
-    rows, columns = ndimage.find_objects((ink > EDGE_LEVEL).astype(np.uint8))[0]
-    size = max(rows.stop - rows.start, columns.stop - columns.start)
-    off_centre = np.abs(np.subtract(ndimage.center_of_mass(ink), image_size / 2)).max()
-    return abs(size - digit_size) <= 1 and off_centre <= 1
-
-
 def to_rgb(image: ImageLike) -> np.ndarray:
     """An image of any kind -> (H, W, 3) float32 0-1, at most 224 pixels a side, no alpha."""
     if isinstance(image, (str, Path)):
@@ -139,7 +129,7 @@ def to_rgb(image: ImageLike) -> np.ndarray:
 
 
 def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
-    """An array of one image, as `MnistImageProcessor.preprocess` takes it -> 8-bit PIL image."""
+    """An array or tensor, as `MnistImageProcessor.preprocess` takes it -> 8-bit PIL image."""
     if not isinstance(array, (np.ndarray, torch.Tensor)):
         raise ValueError(
             f"An image must be a PIL image, an array, a tensor, a path or a URL, "
@@ -199,8 +189,10 @@ def find_ink(rgb: np.ndarray) -> np.ndarray:
     difference = rgb - background
     ink = difference @ _direction(difference)
     unmarked = np.abs(ink) < MIN_CONTRAST
+    # Where the edge is all of one colour that the image hardly has elsewhere, it is a border.
     border = _edge(unmarked).all() and unmarked.mean() < MIN_BACKGROUND
-    if share < MIN_BACKGROUND or border:
+    # Drawings and scans have a background of exactly one colour. In a photo no two pixels agree.
+    if border or share < MIN_BACKGROUND:
         ink = _ink_on_uneven_background(rgb)
     ink[ink < MIN_CONTRAST] = 0
     return ink
@@ -219,9 +211,10 @@ def _most_common(colours: np.ndarray) -> tuple[np.ndarray, float]:
 
 
 def _direction(difference: np.ndarray) -> np.ndarray:
-    """The colour direction from the background to the ink, (H, W, 3) -> (3,), of length 1/sqrt(3).
+    """The direction in colour space from the background to the ink, (H, W, 3) -> (3,).
 
-    The ink is on whichever side of the background holds the stronger differences.
+    The ink is on whichever side of the background holds the stronger differences. A difference
+    times the direction is a contrast: 1 for black and white, which are sqrt(3) apart.
     """
     difference = difference.reshape(-1, 3)
     strength = np.abs(difference) @ np.ones(3, np.float32)
@@ -230,16 +223,16 @@ def _direction(difference: np.ndarray) -> np.ndarray:
 
 
 def _ink_on_uneven_background(rgb: np.ndarray) -> np.ndarray:
-    """Ink on a background with shading and shadows, (H, W, 3) -> (H, W).
+    """Ink on a background with shading, shadows and noise, (H, W, 3) -> (H, W).
 
-    Where ink is bright, morphological opening removes strokes that are narrower than its window,
-    and leaves edges of shadows where they are (the white top-hat transform: Gonzalez & Woods,
-    Digital Image Processing, section 9.6).
+    Projected on the ink's direction, ink is bright. Morphological opening then removes all strokes
+    narrower than its window and leaves edges of shadows where they are: what it removes is ink (the
+    white top-hat transform: Gonzalez & Woods, Digital Image Processing, section 9.6).
     """
     height, width, _ = rgb.shape
-    window = int(STROKE_WINDOW * min(height, width)) | 1
+    window = int(STROKE_WINDOW * min(height, width)) | 1  # odd, so that it has a centre
     smooth = ndimage.gaussian_filter(rgb, (SMOOTHING * height, SMOOTHING * width, 0))
-    # Strokes are thin: they differ more from their surroundings than these from their mean.
+    # Shading is wide: strokes differ more from the mean around them.
     direction = _direction(smooth - ndimage.uniform_filter(smooth, (window, window, 1)))
     grey = smooth @ direction
     # Continued beyond its edges, shading does not end there like a stroke.
@@ -250,16 +243,27 @@ def _ink_on_uneven_background(rgb: np.ndarray) -> np.ndarray:
     if level < 0:  # dark ink takes the same share of the light in the sun and in the shade
         ink *= level / np.minimum(background, MIN_LIGHT * level)
     ink -= np.median(ink)
-    # The median of normal noise's distance from 0, as ink covers less than half of the image.
+    # Ink covers less than half of the image, so that the median of distances is that of the noise;
+    # a normal distribution's standard deviation is 1.4826 times as large.
     noise = 1.4826 * np.median(np.abs(ink))
     ink[ink < NOISE_SIGMAS * noise] = 0
     return ink
 
 
+def is_framed(ink: np.ndarray, image_size: int, digit_size: int) -> bool:
+    """Whether ink (H, W) is in MNIST's frame already, give or take a pixel, as MNIST's own are."""
+    if ink.shape != (image_size, image_size) or ink.max() < FRAMED_CONTRAST:
+        return False
+    rows, columns = ndimage.find_objects((ink > EDGE_LEVEL).astype(np.uint8))[0]
+    size = max(rows.stop - rows.start, columns.stop - columns.start)
+    off_centre = np.abs(np.subtract(ndimage.center_of_mass(ink), image_size / 2)).max()
+    return abs(size - digit_size) <= 1 and off_centre <= 1
+
+
 def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     """The digit alone, cropped: (H, W) ink -> (h, w) float32 0-1, or None where there is no ink.
 
-    Specks and frame lines go; a second stroke, as in 4 or 5, stays. Full ink becomes 1.
+    Specks and borders go; a second stroke, as in 4 or 5, stays. Full ink becomes 1.
     """
     if not ink.any():
         return None
@@ -269,10 +273,10 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     areas = np.bincount(strokes.ravel())
     areas[0] = 0
     sides = (strokes[0], strokes[-1], strokes[:, 0], strokes[:, -1])
-    touched = sum(np.bincount(side, minlength=count + 1) > 0 for side in sides)  # 0 to 4 edges
+    touched = sum(np.bincount(side, minlength=count + 1) > 0 for side in sides)  # 0 to 4
     kept = areas > SPECK_SHARE * areas.max()
     if kept.sum() > 1:
-        kept &= touched < 4  # a frame
+        kept &= touched < 4  # a border touches all four edges
     largest = np.argmax(areas * kept)
     if touched[largest] == 0:  # what comes in from outside of the image is not of this digit
         kept &= (touched == 0) | (areas > EDGE_SPECK_SHARE * areas[largest])
@@ -291,13 +295,11 @@ def frame_digit(digit: np.ndarray, image_size: int, digit_size: int) -> np.ndarr
     # The frame in pixels of the digit: how large it is, and where in it the centre of mass belongs.
     side = image_size / scale
     centre = (image_size / 2 + 0.5) / scale
+    corner = np.add(ndimage.center_of_mass(digit), 0.5) - centre
+    # All of the digit stays within the frame, even where that takes it off its centre.
+    corner = corner.clip(np.subtract(digit.shape, side), 0)
     margin = int(np.ceil(side)) - min(digit.shape)
-    corner = []
-    for mass, length in zip(ndimage.center_of_mass(digit), digit.shape, strict=True):
-        # All of the digit stays within the frame, even where that takes it off its centre.
-        start = min(max(mass + 0.5 - centre, length - side), 0) + margin
-        corner.append(start if scale != 1 else round(start))
-    top, left = corner
+    top, left = margin + (corner.round() if scale == 1 else corner)
     framed = Image.fromarray(np.pad(digit, margin)).resize(
         (image_size, image_size),
         Image.Resampling.HAMMING,

@@ -47,13 +47,13 @@ def as_rgba(ink):
 
 
 def shaded_photo() -> Image.Image:
-    """SEVEN in blue ink on yellowish paper, lit from one corner, with a camera's noise."""
+    """SEVEN in blue ink on a yellowish background, lit from one corner, with a camera's noise."""
     rng = np.random.default_rng(0)
     y, x = np.mgrid[0:1:280j, 0:1:280j]
     light = (0.95 - 0.4 * x - 0.15 * y)[..., None]
     ink = (1 - np.asarray(SEVEN) / 255)[..., None]
-    paper = np.array([1.0, 0.97, 0.85])
-    rgb = light * (paper * (1 - ink) + np.array([0.2, 0.25, 0.6]) * ink)
+    background = np.array([1.0, 0.97, 0.85])
+    rgb = light * (background * (1 - ink) + np.array([0.2, 0.25, 0.6]) * ink)
     rgb += rng.normal(0, 0.03, rgb.shape)
     return Image.fromarray(np.uint8(rgb.clip(0, 1) * 255))
 
@@ -87,6 +87,7 @@ IMAGES = {
     "dark frame around it": ImageOps.expand(SEVEN, 12, fill=0),
     "photograph": shaded_photo(),
     "photograph with a shadow": shadowed_photo(),
+    "low-resolution photograph": shaded_photo().reduce(10),
     "small scan, cropped": SEVEN.crop(ImageOps.invert(SEVEN).getbbox()).resize((13, 16)),
     "array (H, W)": np.asarray(SEVEN),
     "array (1, H, W) bool": np.asarray(SEVEN)[None] > 127,
