@@ -177,11 +177,7 @@ def load_data(
 def load_model(model_args: ModelArguments) -> MnistForImageClassification:
     """A new model, or the saved one that --model_name_or_path names."""
     if model_args.model_name_or_path is None:
-        config = MnistConfig(
-            conv_channels=model_args.conv_channels,
-            dropout=model_args.dropout,
-            confidence_threshold=model_args.confidence_threshold,
-        )
+        config = MnistConfig(conv_channels=model_args.conv_channels, dropout=model_args.dropout)
         return MnistForImageClassification(config).to(memory_format=torch.channels_last)
     try:
         return load_pretrained(model_args.model_name_or_path)

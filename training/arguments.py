@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from transformers import TrainingArguments
 
+from modeling_mnist import MnistConfig
 from training.ema import EMA_FILE
 from training.errors import InputError
 
@@ -19,15 +20,12 @@ class ModelArguments:
         metadata={"help": "Start from this saved model, a folder or a Hub id, not from scratch."},
     )
     conv_channels: list[int] = field(
-        default_factory=lambda: [64, 96, 96],
+        default_factory=lambda: MnistConfig().conv_channels,
         metadata={"help": "Channels of each stage of a new model; fewer are faster."},
     )
     dropout: float = field(
-        default=0.3, metadata={"help": "Dropout before the dense layers of a new model."}
-    )
-    confidence_threshold: float = field(
-        default=0.5,
-        metadata={"help": "Confidence below which users of a new model report a non-digit."},
+        default=MnistConfig().dropout,
+        metadata={"help": "Dropout before the dense layers of a new model."},
     )
 
 
@@ -134,12 +132,8 @@ def check_arguments(
     Raises:
         InputError: with what to do instead.
     """
-    for name, value in (
-        ("confidence_threshold", model_args.confidence_threshold),
-        ("final_strength", training_args.final_strength),
-    ):
-        if not 0 <= value <= 1:
-            raise InputError(f"--{name} is at least 0 and at most 1.")
+    if not 0 <= training_args.final_strength <= 1:
+        raise InputError("--final_strength is at least 0 and at most 1.")
     for name, value in (
         ("dropout", model_args.dropout),
         ("ema_decay", training_args.ema_decay),
