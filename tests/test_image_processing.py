@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageOps
-from transformers import pipeline
+from transformers import AutoImageProcessor, pipeline
 
 from conftest import ROOT
 from image_processing_mnist import MnistImageProcessor
@@ -206,8 +206,9 @@ def test_batches_and_round_trip(tmp_path, digits):
     batch = np.stack([np.asarray(image)[None] for image in digits[0][:3]])
     one_by_one = [frame(image) for image in digits[0][:3]]
     assert np.array_equal(processor(batch, return_tensors="np")["pixel_values"][:, 0], one_by_one)
-    MnistImageProcessor(digit_size=16).save_pretrained(tmp_path)
-    assert MnistImageProcessor.from_pretrained(tmp_path).digit_size == 16
+    processor.save_pretrained(tmp_path)
+    loaded = AutoImageProcessor.from_pretrained(tmp_path, trust_remote_code=True)
+    assert np.array_equal(loaded(batch, return_tensors="np")["pixel_values"][:, 0], one_by_one)
 
 
 @pytest.mark.parametrize("nonsense", [np.zeros(7), np.zeros((0, 5)), [None], np.zeros((9, 9, 9))])
