@@ -97,9 +97,10 @@ class MnistImageProcessor(BaseImageProcessor):
     def frame(self, rgb: np.ndarray) -> np.ndarray:
         """One image (H, W, 3) float32 0-1 -> (28, 28) float32, 0 (background) to 1 (ink)."""
         grey = rgb[..., 0]
-        is_mnist = not (_edge(rgb).any() or np.ptp(rgb, axis=2).any())
-        if is_mnist and is_framed(grey, self.image_size, self.digit_size):
-            return grey.copy()
+        if is_framed(grey, self.image_size, self.digit_size) and not (
+            _edge(rgb).any() or np.ptp(rgb, axis=2).any()
+        ):
+            return grey.copy()  # one of MNIST's own
         ink = find_ink(rgb)
         if is_framed(ink, self.image_size, self.digit_size):
             return ink.clip(0, 1).astype(np.float32)
@@ -191,7 +192,7 @@ def find_ink(rgb: np.ndarray) -> np.ndarray:
     unmarked = np.abs(ink) < MIN_CONTRAST
     # Where the edge is all of one colour that the image hardly has elsewhere, it is a border.
     border = _edge(unmarked).all() and unmarked.mean() < MIN_BACKGROUND
-    # Drawings and scans have a background of exactly one colour. In a photo no two pixels agree.
+    # Drawings and scans have a background of exactly one colour. In a photo few pixels agree.
     if border or share < MIN_BACKGROUND:
         ink = _ink_on_uneven_background(rgb)
     ink[ink < MIN_CONTRAST] = 0
