@@ -28,6 +28,8 @@ from transformers.image_utils import load_image
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor | str | Path
 
+IMAGE_SIZE = 28  # pixels: height and width of the result
+DIGIT_SIZE = 20  # pixels: the digit's longer side in it
 WORKING_SIZE = 224  # pixels a side: larger images are reduced first, as a digit needs but 20
 # Contrasts: 0 is the background, 1 is black on white.
 MIN_CONTRAST = 0.1  # what differs less from the background is not ink
@@ -48,19 +50,9 @@ MIN_STROKE = 1.8  # pixels after scaling: thinner strokes would fade, and are wi
 
 
 class MnistImageProcessor(BaseImageProcessor):
-    """Finds the digit in an image and frames it as MNIST does.
-
-    Args:
-        image_size: Height and width of the result, in pixels.
-        digit_size: Length of the digit's longer side in the result, in pixels.
-    """
+    """Finds the digit in an image and frames it as MNIST does."""
 
     model_input_names: ClassVar[list[str]] = ["pixel_values"]
-
-    def __init__(self, image_size: int = 28, digit_size: int = 20, **kwargs):
-        super().__init__(**kwargs)
-        self.image_size = image_size
-        self.digit_size = digit_size
 
     def preprocess(
         self,
@@ -97,17 +89,15 @@ class MnistImageProcessor(BaseImageProcessor):
     def frame(self, rgb: np.ndarray) -> np.ndarray:
         """One image (H, W, 3) float32 0-1 -> (28, 28) float32, 0 (background) to 1 (ink)."""
         grey = rgb[..., 0]
-        if is_framed(grey, self.image_size, self.digit_size) and not (
-            _edge(rgb).any() or np.ptp(rgb, axis=2).any()
-        ):
+        if is_framed(grey) and not (_edge(rgb).any() or np.ptp(rgb, axis=2).any()):
             return grey.copy()  # one of MNIST's own
         ink = find_ink(rgb)
-        if is_framed(ink, self.image_size, self.digit_size):
+        if is_framed(ink):
             return ink.clip(0, 1).astype(np.float32)
         digit = isolate_digit(ink)
         if digit is None:
-            return np.zeros((self.image_size, self.image_size), np.float32)
-        return frame_digit(digit, self.image_size, self.digit_size)
+            return np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32)
+        return frame_digit(digit)
 
 
 def to_rgb(image: ImageLike) -> np.ndarray:
@@ -251,14 +241,14 @@ def _ink_on_uneven_background(rgb: np.ndarray) -> np.ndarray:
     return ink
 
 
-def is_framed(ink: np.ndarray, image_size: int, digit_size: int) -> bool:
+def is_framed(ink: np.ndarray) -> bool:
     """Whether ink (H, W) is in MNIST's frame already, give or take a pixel, as MNIST's own are."""
-    if ink.shape != (image_size, image_size) or ink.max() < FRAMED_CONTRAST:
+    if ink.shape != (IMAGE_SIZE, IMAGE_SIZE) or ink.max() < FRAMED_CONTRAST:
         return False
     rows, columns = ndimage.find_objects((ink > EDGE_LEVEL).astype(np.uint8))[0]
     size = max(rows.stop - rows.start, columns.stop - columns.start)
-    off_centre = np.abs(np.subtract(ndimage.center_of_mass(ink), image_size / 2)).max()
-    return abs(size - digit_size) <= 1 and off_centre <= 1
+    off_centre = np.abs(np.subtract(ndimage.center_of_mass(ink), IMAGE_SIZE / 2)).max()
+    return abs(size - DIGIT_SIZE) <= 1 and off_centre <= 1
 
 
 def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
@@ -287,22 +277,22 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     return ink[box] * ndimage.grey_dilation(mask[box], 3)
 
 
-def frame_digit(digit: np.ndarray, image_size: int, digit_size: int) -> np.ndarray:
-    """Scale a cropped digit (h, w) 0-1 and centre its mass -> (image_size, image_size) 0-1."""
+def frame_digit(digit: np.ndarray) -> np.ndarray:
+    """Scale a cropped digit (h, w) 0-1 and centre its mass -> (28, 28) 0-1."""
     scale = 1.0
-    if abs(max(digit.shape) - digit_size) > 1:  # resampling what fits would only blur it
-        digit = _widen(digit, MIN_STROKE * max(digit.shape) / digit_size)
-        scale = digit_size / max(digit.shape)
+    if abs(max(digit.shape) - DIGIT_SIZE) > 1:  # resampling what fits would only blur it
+        digit = _widen(digit, MIN_STROKE * max(digit.shape) / DIGIT_SIZE)
+        scale = DIGIT_SIZE / max(digit.shape)
     # The frame in pixels of the digit: how large it is, and where in it the centre of mass belongs.
-    side = image_size / scale
-    centre = (image_size / 2 + 0.5) / scale
+    side = IMAGE_SIZE / scale
+    centre = (IMAGE_SIZE / 2 + 0.5) / scale
     corner = np.add(ndimage.center_of_mass(digit), 0.5) - centre
     # All of the digit stays within the frame, even where that takes it off its centre.
     corner = corner.clip(np.subtract(digit.shape, side), 0)
     margin = int(np.ceil(side)) - min(digit.shape)
     top, left = margin + (corner.round() if scale == 1 else corner)
     framed = Image.fromarray(np.pad(digit, margin)).resize(
-        (image_size, image_size),
+        (IMAGE_SIZE, IMAGE_SIZE),
         Image.Resampling.HAMMING,
         box=(left, top, left + side, top + side),
     )
