@@ -69,9 +69,9 @@ def test_its_figures_are_those_that_were_measured_of_the_released_model():
         f"| MNIST test, expected calibration error | {measured['eval_calibration_error']:.2%} |",
     ):
         assert figure in README
-    cells = [row.split(" | ") for row in (ROOT / "model" / "benchmark.md").read_text().splitlines()]
-    accuracy = {row[0].removeprefix("| "): row[2] for row in cells}
-    confident = {row[0].removeprefix("| "): row[6] for row in cells}
+    rows = (ROOT / "model" / "benchmark.md").read_text().splitlines()[2:]
+    cells = [row.removeprefix("| ").split(" | ") for row in rows]
+    accuracy, confident = ({row[0]: row[column] for row in cells} for column in (2, 6))
     shown = dict(re.findall(r"^\| ([^|]+) \| ([\d.]+%) \| (?:yes|no)", README, re.M))
     assert len(shown) > 8
     for name, figure in shown.items():
