@@ -13,7 +13,7 @@ from pathlib import Path
 
 # Gradio sums up its last 10,000 calls after every call, which takes as long as an answer.
 os.environ.setdefault("GRADIO_ANALYTICS_CACHE_FREQUENCY", "1000")
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # visitors are nobody else's business
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no telemetry, as README.md says
 
 import gradio as gr
 import numpy as np
@@ -32,7 +32,7 @@ UI = HERE / "ui"
 EXAMPLES = sorted(str(path) for path in (HERE / "examples").glob("*.[jp]*g"))
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
-MAX_MEGAPIXELS = 64  # more than a phone's camera has; decoded, each takes 4 MB
+MAX_MEGAPIXELS = 64  # decoded, each takes 4 MB: 256 MB at most
 MAX_DRAWING = 100_000  # characters; the canvas sends fewer than 10,000
 
 # One small image at a time is faster on one thread than on several.

@@ -219,7 +219,7 @@ def save_evaluation(trainer: MnistTrainer, prediction: PredictionOutput) -> None
         true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, 1)
         matrix = confusion_matrix(true, probabilities.argmax(1))
         plot_confusion_matrix(matrix, output / "confusion_matrix.png")
-        images = trainer.eval_dataset.images
+        images = trainer.eval_dataset.images.numpy()
         plot_worst_errors(images, true, probabilities, output / "worst_errors.png")
         plot_calibration(true, probabilities, output / "calibration.png")
 

@@ -15,6 +15,7 @@ seeded by i, so that every run prints the same table.
 
 import gzip
 import re
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -279,6 +280,11 @@ def contact_sheet(row: Row, pixel_values: torch.Tensor, answers: np.ndarray) -> 
 def main() -> None:
     """Print the table."""
     (arguments,) = HfArgumentParser(BenchmarkArguments).parse_args_into_dataclasses()
+    partial_table = arguments.rows != [""] or arguments.max_samples or arguments.train_val_split
+    if arguments.update_card and partial_table:
+        sys.exit(
+            "--update_card takes the whole table: leave out --rows, --max_samples and the split."
+        )
     splits = load_splits(arguments.dataset_name)
     if arguments.train_val_split > 0:
         training = to_tensors(splits["train"], "image", "label")

@@ -6,8 +6,7 @@
 
 MNIST was made by scaling each digit to fit 20x20 pixels, aspect kept, and placing its centre of
 mass at the centre of 28x28, white on black (LeCun et al. 1998, "Gradient-based learning applied to
-document recognition", section III.A). A network trained on MNIST expects just that. People write
-at any size, anywhere, in any colour, on any background. So an image goes through four steps:
+document recognition", section III.A). An image of any kind gets there in four steps:
 
     to_rgb -> find_ink -> isolate_digit -> frame_digit
 """
@@ -242,7 +241,7 @@ def _ink_on_uneven_background(rgb: np.ndarray) -> np.ndarray:
 
 
 def is_framed(ink: np.ndarray) -> bool:
-    """Whether ink (H, W) is in MNIST's frame already, give or take a pixel, as MNIST's own are."""
+    """Whether ink (H, W) is framed as MNIST's digits are, give or take a pixel."""
     if ink.shape != (IMAGE_SIZE, IMAGE_SIZE) or ink.max() < FRAMED_CONTRAST:
         return False
     rows, columns = ndimage.find_objects((ink > EDGE_LEVEL).astype(np.uint8))[0]

@@ -6,12 +6,14 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import fields
 from importlib.metadata import packages_distributions
 
 import pytest
 from huggingface_hub import RepoCard, SpaceCardData
 
 from conftest import ROOT
+from training.arguments import MnistTrainingArguments
 from training.model_card import write_model_card
 
 README = (ROOT / "README.md").read_text()
@@ -71,14 +73,32 @@ def test_its_figures_are_those_that_were_measured_of_the_released_model():
         assert figure in README
     rows = (ROOT / "model" / "benchmark.md").read_text().splitlines()[2:]
     cells = [row.removeprefix("| ").split(" | ") for row in rows]
-    accuracy, confident = ({row[0]: row[column] for row in cells} for column in (2, 6))
+    accuracy, taken_for_digits = ({row[0]: row[column] for row in cells} for column in (2, 5))
     shown = dict(re.findall(r"^\| ([^|]+) \| ([\d.]+%) \| (?:yes|no)", README, re.M))
     assert len(shown) > 8
     for name, figure in shown.items():
         if name.startswith("MNIST test"):
             continue
-        kind, confidence = re.subn(", confident at 0.9 or more$", "", name)
-        assert figure == (confident if confidence else accuracy)[kind], name
+        kind, non_digits = re.subn(r", taken for a digit \(confidence >= 0.5\)$", "", name)
+        assert figure == (taken_for_digits if non_digits else accuracy)[kind], name
+
+
+def test_its_results_are_those_of_the_defaults_of_today():
+    """The released model is what the documented command trains, and docs/ have its figures."""
+    settings = json.loads((ROOT / "model" / "run.json").read_text())["settings"]
+    defaults = {field.name: field.default for field in fields(MnistTrainingArguments)}
+    flags = {
+        "num_train_epochs",
+        "learning_rate",
+        "ema_decay",
+        "distillation_share",
+        "final_strength",
+    }
+    assert {name: settings[name] for name in flags} == {name: defaults[name] for name in flags}
+    measured = json.loads((ROOT / "model" / "eval_results.json").read_text())
+    results = (ROOT / "docs" / "results.md").read_text()
+    assert f"accuracy {measured['eval_accuracy']:.2%}" in results
+    assert f"loss (cross-entropy) {measured['eval_loss']:.4f}" in results
 
 
 def test_the_card_is_what_the_commands_write(tmp_path):

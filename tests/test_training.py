@@ -225,10 +225,10 @@ class WatchedTrainer(MnistTrainer):
         self.strengths.append(strength)
         return pixel_values
 
-    def teach(self, pixel_values):
+    def teacher_probabilities(self, pixel_values):
         self.taught.append(self.state.global_step)
         self.teachers.add(self.ema.teacher.head[2].weight.sum().item())
-        return super().teach(pixel_values)
+        return super().teacher_probabilities(pixel_values)
 
     def training_step(self, *args):
         self.rates.append(self.optimizer.param_groups[0]["lr"])
@@ -326,6 +326,7 @@ def odd_datasets(tmp_path_factory):
         ("--resume_from_checkpoint {odd}", "no folder of a checkpoint"),
         ("--eval_strategy epoch", "--train_val_split 0.1"),
         ("--train_val_split 1.5", "is a fraction"),
+        ("--train_val_split 0.1 --max_eval_samples 5", "Choose a smaller fraction"),
         ("--do_eval", "--model_name_or_path model"),
         ("--dropout 2", "--dropout"),
         ("--distillation_share 1", "--distillation_share is a fraction"),

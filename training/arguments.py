@@ -10,7 +10,7 @@ from modeling_mnist import MnistConfig
 from training.ema import EMA_FILE
 from training.errors import InputError
 
-LAST = ("last", "True", "true")  # --resume_from_checkpoint last
+LAST = ("last", "True", "true")  # --resume_from_checkpoint last; transformers also takes True
 
 
 @dataclass
@@ -71,17 +71,23 @@ class MnistTrainingArguments(TrainingArguments):
         default="mnist-cnn", metadata={"help": "Where the model, metrics and plots are written."}
     )
     num_train_epochs: float = field(default=19, metadata={"help": "Passes over the training set."})
-    per_device_train_batch_size: int = field(default=128, metadata={"help": "Images in a step."})
-    per_device_eval_batch_size: int = field(default=500, metadata={"help": "Same, evaluating."})
-    learning_rate: float = field(default=3e-3, metadata={"help": "AdamW's, at its highest."})
-    weight_decay: float = field(default=0.05, metadata={"help": "AdamW's."})
-    lr_scheduler_type: str = field(default="cosine", metadata={"help": "Fall after the warm-up."})
+    per_device_train_batch_size: int = field(
+        default=128, metadata={"help": "Images per device and step."}
+    )
+    per_device_eval_batch_size: int = field(
+        default=500, metadata={"help": "Images per device in evaluation."}
+    )
+    learning_rate: float = field(default=3e-3, metadata={"help": "Peak learning rate."})
+    weight_decay: float = field(default=0.05, metadata={"help": "Weight decay of AdamW."})
+    lr_scheduler_type: str = field(
+        default="cosine", metadata={"help": "Learning rate schedule after the warm-up."}
+    )
     warmup_steps: float = field(
         default=0.1, metadata={"help": "Steps of linear warm-up; below 1, a share of all steps."}
     )
     ema_decay: float = field(
         default=0.995,
-        metadata={"help": "Share of the weights' moving average that each step keeps; 0: none."},
+        metadata={"help": "Decay of the exponential moving average (EMA) of the weights; 0: none."},
     )
     final_strength: float = field(
         default=0.4,
@@ -91,7 +97,7 @@ class MnistTrainingArguments(TrainingArguments):
         default=0.21,
         metadata={
             "help": "Share of all steps, the last ones, in which the network learns from its own "
-            "answers, averaged over views; 0: none. Such a step takes 2.6 times as long."
+            "answers, averaged over views; 0: none."
         },
     )
     logging_steps: float = field(
@@ -147,6 +153,11 @@ def check_arguments(
     limits = (data_args.max_train_samples, data_args.max_eval_samples)
     if any(limit is not None and limit < 1 for limit in limits):
         raise InputError("--max_train_samples and --max_eval_samples are at least 1.")
+    if data_args.train_val_split > 0 and data_args.max_eval_samples is not None:
+        raise InputError(
+            "--max_eval_samples limits the test set, which is not used with --train_val_split. "
+            "Choose a smaller fraction instead."
+        )
     if data_args.train_val_split == 0 and training_args.eval_strategy != "no":
         raise InputError(
             "--eval_strategy would evaluate on the test set during training. Hold out part of the "

@@ -43,12 +43,12 @@ class Augmentation:
 
         `strength` multiplies every limit; 0 changes nothing.
         """
-        return self.warp(self.change_pen(pixel_values, strength), strength)
+        return self.warp(self.change_stroke_width(pixel_values, strength), strength)
 
-    def change_pen(self, pixel_values: torch.Tensor, strength: float) -> torch.Tensor:
+    def change_stroke_width(self, pixel_values: torch.Tensor, strength: float) -> torch.Tensor:
         """Thin or thicken the strokes: (B, 1, H, W) -> the same."""
         change = pixel_values.new_empty(len(pixel_values), 1, 1, 1)
-        return change_pen(
+        return change_stroke_width(
             pixel_values, change.uniform_(-strength * self.thinner, strength * self.thicker)
         )
 
@@ -78,7 +78,7 @@ class Augmentation:
         return F.grid_sample(pixel_values, grid, align_corners=False)
 
 
-def change_pen(pixel_values: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
+def change_stroke_width(pixel_values: torch.Tensor, change: torch.Tensor) -> torch.Tensor:
     """Mix digits with themselves eroded (-1) to dilated (1) by one pixel.
 
     (B, 1, H, W) float 0-1 and a change that broadcasts with it -> the shape of both.
@@ -88,17 +88,17 @@ def change_pen(pixel_values: torch.Tensor, change: torch.Tensor) -> torch.Tensor
     return torch.lerp(pixel_values, torch.where(change > 0, thick, thin), change.abs())
 
 
-# A view of a digit: rotation in degrees, size, and change of the pen as in `change_pen`.
+# A view: rotation in degrees, scale, and change as in `change_stroke_width`.
 VIEWS = ((0.0, 1.0, 0.0), (5.0, 1.0, 0.4), (-5.0, 1.0, -0.3), (0.0, 1.08, 0.0), (0.0, 0.92, 0.0))
 
 
 def views(pixel_values: torch.Tensor) -> torch.Tensor:
     """The five `VIEWS` of every image, the first as it is: (B, 1, H, W) 0-1 -> (5, B, 1, H, W)."""
-    angle, size, pen = pixel_values.new_tensor(VIEWS).T
-    changed = change_pen(pixel_values, pen.view(-1, 1, 1, 1, 1))
-    # From the view's pixels to the image's, so that a larger digit is a smaller step.
-    cos, sin = torch.deg2rad(angle).cos() / size, torch.deg2rad(angle).sin() / size
-    zero = torch.zeros_like(size)
+    angle, scale, pen = pixel_values.new_tensor(VIEWS).T
+    changed = change_stroke_width(pixel_values, pen.view(-1, 1, 1, 1, 1))
+    # affine_grid maps from the view to the image, so that a larger digit is a smaller step.
+    cos, sin = torch.deg2rad(angle).cos() / scale, torch.deg2rad(angle).sin() / scale
+    zero = torch.zeros_like(scale)
     matrices = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
     # The images of a view share its grid, so they take the place of channels.
     channels = changed.flatten(1, 2)

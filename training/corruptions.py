@@ -73,7 +73,10 @@ def hollow(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def squash(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Wider or narrower."""
-    rows, columns = ndimage.find_objects((digit > 0.25).astype(np.uint8))[0]
+    found = ndimage.find_objects((digit > 0.25).astype(np.uint8))
+    if not found:  # a blank image
+        return digit
+    rows, columns = found[0]
     crop = Image.fromarray(digit[rows, columns].astype(np.float32))
     crop = crop.resize((max(3, int(crop.width * np.exp(rng.normal(0, 0.35)))), crop.height))
     return np.pad(np.asarray(crop), rng.integers(0, 4, (2, 2)))

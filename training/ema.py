@@ -4,7 +4,8 @@ from copy import deepcopy
 from pathlib import Path
 
 import torch
-from accelerate.utils import broadcast, wait_for_everyone
+from accelerate.utils import broadcast as broadcast_from_first
+from accelerate.utils import wait_for_everyone
 from safetensors.torch import load_file, save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedModel, TrainerCallback
@@ -15,7 +16,7 @@ EMA_FILE = "ema.safetensors"  # in a checkpoint; written last, so that it marks 
 
 
 class ExponentialMovingAverage(torch.nn.Module, TrainerCallback):
-    """Keeps the average, saves it with each checkpoint, and takes it up again.
+    """Updates the EMA after each optimizer step; saves and restores it with checkpoints.
 
     An exponential form of Polyak averaging (Polyak & Juditsky 1992), of the weights and of the
     statistics of batch normalisation.
@@ -26,7 +27,7 @@ class ExponentialMovingAverage(torch.nn.Module, TrainerCallback):
             the initial weights are soon forgotten. 0 averages nothing.
 
     Attributes:
-        teacher: The average as it was when `keep_teacher` was called; before, the initial weights.
+        teacher: The average as it was at `freeze_teacher`; before, the initial weights.
     """
 
     def __init__(self, model: PreTrainedModel, decay: float):
@@ -45,9 +46,9 @@ class ExponentialMovingAverage(torch.nn.Module, TrainerCallback):
         """The network with the averaged weights."""
         return self.averaged.module
 
-    def keep_teacher(self) -> None:
+    def freeze_teacher(self) -> None:
         """Copy the average of now into the teacher, which then stands still."""
-        self.share()
+        self.broadcast()
         self.teacher.load_state_dict(self.model.state_dict())
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
@@ -69,15 +70,15 @@ class ExponentialMovingAverage(torch.nn.Module, TrainerCallback):
     def on_train_end(self, args, state, control, **kwargs) -> None:
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
             self.load(state.best_model_checkpoint)
-        self.share()
+        self.broadcast()
 
     def load(self, checkpoint: str) -> None:
         """Take up what lies in a checkpoint."""
         self.load_state_dict(load_file(Path(checkpoint, EMA_FILE)))
 
-    def share(self) -> None:
+    def broadcast(self) -> None:
         """Give every process the average of the first, which is the one that is saved.
 
         Weights are the same everywhere, but not the statistics of batch normalisation.
         """
-        broadcast(self.averaged.state_dict())
+        broadcast_from_first(self.averaged.state_dict())

@@ -2,8 +2,8 @@
 
     image = handwritten_digit(7, np.random.default_rng(0))  # (84, 84) float32, 0-1
 
-MNIST's writers are Americans of one decade. Elsewhere a 1 has a flag and a foot, a 7 is crossed and
-a 4 is open. `strokes.txt` lists such ways of writing.
+`strokes.txt` lists ways of writing, many of them rare in MNIST: a 1 with flag and foot, a
+crossed 7, an open 4.
 """
 
 from functools import cache

@@ -19,7 +19,7 @@ from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from modeling_mnist import MnistConfig
 from training.arguments import DataTrainingArguments, ModelArguments
-from training.trainer import MnistTrainer
+from training.trainer import TEACHER_WEIGHT, MnistTrainer
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
 RUN_FILE = "run.json"  # what the card tells of a run, beside its metrics
@@ -43,7 +43,7 @@ def save_run(
         "repo_id": trainer.hub_model_id or f"user/{Path(args.output_dir).absolute().name}",
         "command": command_line(args.world_size),
         "base_model": model_args.model_name_or_path,
-        "dataset": data_args.dataset_name,
+        "dataset": data_args.dataset_name if is_hub_id(data_args.dataset_name) else None,
         "dataset_config": data_args.dataset_config_name,
         "evaluated_on": "held-out training" if data_args.train_val_split else "test",
         "evaluated_on_all": data_args.max_eval_samples is None,
@@ -59,7 +59,7 @@ def save_run(
 
 
 def write_model_card(folder: str | Path) -> None:
-    """Render the card of a model that `train.py` has trained, from the files beside it.
+    """Render the card of a model that train.py has trained, from the files beside it.
 
     Args:
         folder: Holds config.json, run.json and train_results.json, and, where the model was
@@ -70,9 +70,8 @@ def write_model_card(folder: str | Path) -> None:
     evaluated, benchmark = folder / "eval_results.json", folder / BENCHMARK_FILE
     evaluation = json.loads(evaluated.read_text()) if evaluated.exists() else {}
     dataset, base_model = run["dataset"], run["base_model"]
-    on_hub = dataset == MNIST or is_hub_id(dataset)
     # Only what anyone can compare: a whole split that the Hub knows.
-    comparable = on_hub and run["evaluated_on"] == "test" and run["evaluated_on_all"]
+    comparable = dataset is not None and run["evaluated_on"] == "test" and run["evaluated_on_all"]
     eval_results = [
         EvalResult(
             task_type="image-classification",
@@ -91,7 +90,7 @@ def write_model_card(folder: str | Path) -> None:
         library_name="transformers",
         pipeline_tag="image-classification",
         tags=["mnist", "handwriting", "digits", "cnn"],
-        datasets=[dataset] if on_hub else None,
+        datasets=[dataset] if dataset else None,
         base_model=base_model if base_model and is_hub_id(base_model) else None,
         metrics=["accuracy"],
         model_name=run["repo_id"].split("/")[-1],
@@ -101,8 +100,9 @@ def write_model_card(folder: str | Path) -> None:
     card = ModelCard.from_template(
         card_data,
         template_path=str(TEMPLATE),
-        **(run | {"dataset": link if on_hub else "a local dataset"}),
+        **(run | {"dataset": link if dataset else "a local dataset"}),
         model_name=card_data.model_name,
+        teacher_weight=TEACHER_WEIGHT,
         confidence_threshold=MnistConfig.from_pretrained(folder).confidence_threshold,
         training=training,
         evaluation=evaluation,

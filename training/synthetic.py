@@ -16,11 +16,11 @@ from training.handwriting import handwritten_digit
 from training.non_digits import random_non_digit
 from training.printed import printed
 
-# Images of each kind for each one of MNIST's.
+# Synthetic images of each kind, per training image.
 SHARES = {"handwritten": 0.3, "corrupted": 0.35, "non_digits": 0.3}
 PRINTED_SHARE = 0.04  # of the handwritten kind: people show printed digits, too
 BLANK_EVERY = 100  # one non-digit in so many is blank
-ATTEMPTS = 20  # until the processor finds something in an image
+ATTEMPTS = 20  # at most so many, until the framed image is not blank
 PROCESSOR = MnistImageProcessor()
 
 

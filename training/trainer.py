@@ -12,16 +12,17 @@ from training.ema import ExponentialMovingAverage
 from training.errors import InputError, writing_to
 
 TEACHER_WEIGHT = 0.8  # of the teacher's answer in the target; the label has the rest
-DISTILLATION_RATE = 1 / 3  # of --learning_rate: the highest learning rate while distilling
+DISTILLATION_LR_FACTOR = 1 / 3  # the peak learning rate while distilling, per --learning_rate
 
 
 class MnistTrainer(Trainer):
     """`Trainer` on one-hot labels, whose result is the exponential moving average of the weights.
 
-    In the last steps the average, as it is when they begin, teaches: its answer, averaged over five
-    views of the image, enters the target (self-distillation: Hinton et al. 2015, arXiv 1503.02531,
-    section 2; Furlanello et al. 2018, arXiv 1805.04770). So the network learns to give in one pass
-    what otherwise takes five. For this the learning rate rises once more.
+    In the last steps the average, frozen when they begin, is the teacher: its probabilities,
+    averaged over five views of the image, enter the target (self-distillation: Hinton et al. 2015,
+    arXiv 1503.02531, section 2; Furlanello et al. 2018, arXiv 1805.04770). So the network learns to
+    give in one pass what otherwise takes five. The schedule of the learning rate runs a second
+    time, with a lower peak.
 
     Args:
         args, kwargs: As for `Trainer`; its arguments are `MnistTrainingArguments`.
@@ -48,7 +49,7 @@ class MnistTrainer(Trainer):
         if start < num_training_steps:
             self.lr_scheduler = None
             again = super().create_scheduler(num_training_steps - start, optimizer)
-            again.base_lrs = [DISTILLATION_RATE * rate for rate in again.base_lrs]
+            again.base_lrs = [DISTILLATION_LR_FACTOR * rate for rate in again.base_lrs]
             self.lr_scheduler = SequentialLR(again.optimizer, [first, again], milestones=[start])
         return self.lr_scheduler
 
@@ -75,24 +76,24 @@ class MnistTrainer(Trainer):
             pixel_values = self.augmentation(pixel_values, strength)
         targets = labels
         if step == start:
-            self.ema.keep_teacher()
+            self.ema.freeze_teacher()
         if step >= start:
-            targets = torch.lerp(labels, self.teach(pixel_values), TEACHER_WEIGHT)
+            targets = torch.lerp(labels, self.teacher_probabilities(pixel_values), TEACHER_WEIGHT)
         outputs = model(pixel_values)
-        self.count(outputs.logits, labels)
+        self.update_accuracy(outputs.logits, labels)
         loss = F.cross_entropy(
             outputs.logits.float(), targets, label_smoothing=self.args.label_smoothing_factor
         )
         return (loss, outputs) if return_outputs else loss
 
     @torch.no_grad()
-    def teach(self, pixel_values: torch.Tensor) -> torch.Tensor:
+    def teacher_probabilities(self, pixel_values: torch.Tensor) -> torch.Tensor:
         """The teacher's probabilities (B, 10), averaged over views of (B, 1, 28, 28)."""
         with self.accelerator.autocast():
             logits = torch.stack([self.ema.teacher(view).logits for view in views(pixel_values)])
         return logits.float().softmax(-1).mean(0)
 
-    def count(self, logits: torch.Tensor, labels: torch.Tensor) -> None:
+    def update_accuracy(self, logits: torch.Tensor, labels: torch.Tensor) -> None:
         """Count the digits of a batch, and those classified correctly; non-digits do not count."""
         is_digit = labels.amax(1) > 0.5
         self.correct += ((logits.argmax(1) == labels.argmax(1)) & is_digit).sum()
@@ -115,7 +116,7 @@ class MnistTrainer(Trainer):
         """`Trainer.evaluate`, of the average."""
         trained, self.model = self.model, self.ema.model
         try:
-            self.ema.share()
+            self.ema.broadcast()
             return super().evaluate(*args, **kwargs)
         finally:
             self.model = trained

@@ -8,12 +8,12 @@ from transformers.utils import cached_file
 
 RESULTS = {
     "eval_accuracy": "Accuracy: **{:.2%}**",
-    "eval_samples": "test images: {:,}",
+    "eval_samples": "images: {:,}",
     "eval_calibration_error": "expected calibration error: {:.2%}",
 }
 PLOTS = {
     "learning_curves.png": "Learning curves",
-    "worst_errors.png": "Misclassified images, most confident first",
+    "worst_errors.png": "Misclassified images, at most 30, most confident first",
     "confusion_matrix.png": "Confusion matrix",
     "calibration.png": "Calibration: accuracy against confidence",
 }
@@ -51,7 +51,7 @@ def show_about(name_or_path: str) -> None:
     if path := find(name_or_path, "eval_results.json"):
         results = json.loads(Path(path).read_text())
         lines = [line.format(results[key]) for key, line in RESULTS.items() if key in results]
-        gr.Markdown("### On MNIST\n" + ", ".join(lines))
+        gr.Markdown("### Evaluation\n" + ", ".join(lines))
     with gr.Row(elem_classes="plots"):
         for file, title in PLOTS.items():
             if path := find(name_or_path, file):

@@ -40,7 +40,7 @@ def describe(
         kind, shown = "doubt", "?"
         line = f"This does not look like a digit.\nBest guess: {digit} ({percent})"
     elif confidence < HINT_BELOW:
-        line += f"\nIt could be a {other}: write it more clearly?"
+        line += f"\nSecond guess: {other}. Write it more clearly?"
     return {
         "kind": kind,
         "digit": shown,
