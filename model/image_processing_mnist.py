@@ -115,7 +115,9 @@ def to_rgb(image: ImageLike) -> np.ndarray:
     has_alpha = image.has_transparency_data
     image = _reduce(image.convert("RGBA" if has_alpha else "RGB"))
     pixels = np.asarray(image, np.float32) / 255
-    return _flatten_alpha(pixels) if has_alpha else pixels
+    if has_alpha and pixels[..., 3].min() < 1:  # a canvas sends alpha without transparency
+        return _flatten_alpha(pixels)
+    return np.ascontiguousarray(pixels[..., :3])
 
 
 def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
