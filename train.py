@@ -34,6 +34,7 @@ from transformers.trainer_utils import PredictionOutput
 
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
+from training.allocator import keep_freed_memory
 from training.arguments import (
     DataTrainingArguments,
     MnistTrainingArguments,
@@ -67,6 +68,7 @@ def main() -> None:
     """Train, evaluate and push as the command line says."""
     model_args, data_args, training_args = parse_arguments()
     set_seed(training_args.seed)
+    keep_freed_memory()
     output = Path(training_args.output_dir)
     output.mkdir(parents=True, exist_ok=True)
     train_dataset, eval_dataset = load_data(data_args, training_args)

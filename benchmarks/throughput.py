@@ -16,6 +16,7 @@ import torch.nn.functional as F
 from transformers import HfArgumentParser, TrainerCallback
 
 from train import load_model
+from training.allocator import keep_freed_memory
 from training.arguments import MnistTrainingArguments, ModelArguments
 from training.augmentation import Augmentation
 from training.data import MnistDataset, load_splits, scale_pixels, to_tensors
@@ -92,6 +93,7 @@ def with_trainer(dataset: MnistDataset, batch_size: int, steps: int) -> float:
 def main() -> None:
     """Print the ratio."""
     (arguments,) = HfArgumentParser(BenchmarkArguments).parse_args_into_dataclasses()
+    keep_freed_memory()
     dataset = to_tensors(load_splits(arguments.dataset_name)["train"], "image", "label")
     size, steps = arguments.batch_size, arguments.steps
     pairs = [

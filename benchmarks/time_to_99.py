@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import HfArgumentParser
 
+from training.allocator import keep_freed_memory
 from training.data import MnistDataset, load_splits, scale_pixels, to_tensors
 
 FLAGS = (
@@ -91,6 +92,7 @@ def run_train_py(dataset_name: str, seed: int) -> tuple[float, float]:
 def main() -> None:
     """Print the table."""
     (arguments,) = HfArgumentParser(BenchmarkArguments).parse_args_into_dataclasses()
+    keep_freed_memory()
     splits = load_splits(arguments.dataset_name)
     training, test = (to_tensors(splits[name], "image", "label") for name in ("train", "test"))
     runs = {"plain CNN": [], "train.py": []}
