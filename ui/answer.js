@@ -52,6 +52,7 @@ function give(event, files) {
   if (!files?.length || event.target === input()) return;
   event.preventDefault();
   event.stopPropagation();
+  if (!input()) return setTimeout(give, 50, event, files); // just after another image was removed
   input().files = files;
   input().dispatchEvent(new Event("change", { bubbles: true }));
 }
