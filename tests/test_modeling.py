@@ -6,11 +6,14 @@ import sys
 import numpy as np
 import pytest
 import torch
+from PIL import Image, ImageOps
 from safetensors.torch import load_file
 from scipy.special import log_softmax
-from transformers import ViTConfig, ViTForImageClassification
+from transformers import ViTConfig, ViTForImageClassification, pipeline
 
+from benchmarks.images import scribble
 from conftest import ROOT
+from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
 
 TINY = MnistConfig(conv_channels=(4, 8), hidden_size=16)
@@ -93,6 +96,18 @@ def test_pickled_weights_are_refused(tmp_path):
     torch.save(model.state_dict(), tmp_path / "pytorch_model.bin")
     with pytest.raises(OSError, match="safetensors"):
         load_pretrained(str(tmp_path))
+
+
+def test_released_model_doubts_a_blank_image_and_scribbles_in_the_plain_pipeline():
+    """Scribbles of the benchmark, drawn by other code than those of training."""
+    model = MnistForImageClassification.from_pretrained(ROOT / "model")
+    processor = MnistImageProcessor.from_pretrained(ROOT / "model")
+    classify = pipeline("image-classification", model=model, image_processor=processor)
+    blank = classify(Image.new("L", (280, 280), 255), top_k=10)
+    assert len(blank) == 10 and blank[0]["score"] < model.config.confidence_threshold
+    scribbles = [ImageOps.invert(scribble(np.random.default_rng(seed))) for seed in range(40)]
+    confidence = np.array([answer[0]["score"] for answer in classify(scribbles, top_k=1)])
+    assert (confidence < model.config.confidence_threshold).mean() >= 0.85
 
 
 def test_shipped_model_is_float32_safetensors_of_at_most_two_megabytes():
