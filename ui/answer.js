@@ -1,4 +1,6 @@
+const invitation = props.value;
 const verdict = element.querySelector(".verdict");
+const tiles = element.querySelector(".tiles");
 const why = element.querySelector(".why");
 const bars = Array.from({ length: 10 }, (_, digit) => {
   const bar = document.createElement("li");
@@ -6,80 +8,62 @@ const bars = Array.from({ length: 10 }, (_, digit) => {
   bar.innerHTML = "<b>" + digit + "</b><i></i><u></u>";
   return element.querySelector(".bars").appendChild(bar);
 });
+const percent = (share) => {
+  const hundredths = 100 * share;
+  return (hundredths > 99 ? ">99" : hundredths.toFixed(hundredths < 9.95 ? 1 : 0)) + "%";
+};
+
+// Levels 0-255 of 28x28 pixels, in base64, as grey values; with marks, yellow on top of half of it.
+function paint(canvas, levels, marks) {
+  const context = canvas.getContext("2d");
+  const image = context.createImageData(28, 28);
+  const [grey, yellow] = [levels, marks].map((text) => (text ? atob(text) : ""));
+  for (let i = 0; i < 784; i++) {
+    const level = (grey.charCodeAt(i) || 0) * (canvas.className === "saliency" ? 0.5 : 1);
+    const mark = (yellow.charCodeAt(i) || 0) / 255;
+    const pixel = [255, 212, 0].map((value) => level * (1 - mark) + value * mark);
+    image.data.set([...pixel, 255], 4 * i);
+  }
+  context.putImageData(image, 0, 0);
+}
+
+function showDigit(digit) {
+  why.classList.toggle("idle", !digit);
+  bars.forEach((bar, i) => {
+    const probability = digit?.probabilities[i] ?? 0;
+    bar.classList.toggle("best", digit?.best === i);
+    bar.querySelector("i").style.backgroundSize = 100 * probability + "% 100%";
+    bar.querySelector("u").textContent = digit ? percent(probability) : "";
+  });
+  paint(element.querySelector(".seen"), digit?.seen);
+  paint(element.querySelector(".saliency"), digit?.seen, digit?.saliency);
+}
+
+function choose(digits, chosen) {
+  [...tiles.children].forEach((tile, i) => tile.setAttribute("aria-pressed", i === chosen));
+  showDigit(digits[chosen]);
+}
 
 function show() {
-  const { kind, digit, line, probabilities, source } = props.value;
-  if (source && source !== window.lastGiven()) return; // late: there is a newer input
-  verdict.className = "verdict " + kind;
-  element.querySelector(".top").textContent = digit;
+  const { kind, text, line, digits = [] } = props.value ?? invitation;
+  const length = text.length > 12 ? "long longer" : text.length > 2 ? "long" : "";
+  verdict.className = ["verdict", kind, length].join(" ");
+  element.querySelector(".top").textContent = text;
   element.querySelector(".line").textContent = line;
-  why.classList.toggle("idle", !probabilities);
-  bars.forEach((bar, i) => {
-    const percent = probabilities ? 100 * probabilities[i] : 0;
-    bar.classList.toggle("best", String(i) === digit);
-    bar.querySelector("i").style.backgroundSize = percent + "% 100%";
-    const text = percent > 99 ? ">99" : percent.toFixed(percent < 9.95 ? 1 : 0);
-    bar.querySelector("u").textContent = probabilities ? text + "%" : "";
-  });
-  for (const image of element.querySelectorAll("img")) image.src = props.value[image.className] ?? "";
+  const several = digits.length > 1 ? digits : [];
+  tiles.replaceChildren(
+    ...several.map((digit, i) => {
+      const tile = document.createElement("button");
+      tile.type = "button";
+      tile.innerHTML = "<canvas width=28 height=28></canvas><b>" + digit.label + "</b>";
+      tile.append(percent(digit.probabilities[digit.best]));
+      tile.addEventListener("click", () => choose(digits, i));
+      paint(tile.firstChild, digit.seen);
+      return tile;
+    }),
+  );
+  const confidences = digits.map((digit) => digit.probabilities[digit.best]);
+  choose(digits, confidences.indexOf(Math.min(...confidences)));
 }
 watch("value", show);
 show();
-
-// On a phone images are uploaded, and examples chosen, far below the answer.
-const look = () => verdict.scrollIntoView({ block: "nearest" });
-
-function refuse(line) {
-  props.value = { kind: "error", digit: "", line };
-  show();
-  look();
-}
-
-// Gradio's own notices, as of a lost connection, are shown here, where visitors look; page.css
-// hides them in their corner.
-new MutationObserver((changes) => {
-  for (const node of changes.flatMap((change) => [...change.addedNodes])) {
-    const notice = node.querySelector?.("[data-testid=toast-text]");
-    if (notice) refuse(notice.textContent);
-  }
-}).observe(document.body, { childList: true, subtree: true });
-
-// Images can be dropped and pasted anywhere. What the server would refuse is not sent.
-const MAX_BYTES = 20_000_000; // as app.py's max_file_size
-const input = () => document.querySelector("#upload input[type=file]");
-
-function give(event, files) {
-  if (!files?.length || event.target === input()) return;
-  event.preventDefault();
-  event.stopPropagation();
-  if (!input()) return setTimeout(give, 50, event, files); // just after another image was removed
-  input().files = files;
-  input().dispatchEvent(new Event("change", { bubbles: true }));
-}
-
-function check(event) {
-  const file = event.target === input() && event.target.files[0];
-  if (!file) return;
-  const isImage = file.type.startsWith("image/");
-  if (isImage && file.size <= MAX_BYTES) {
-    window.imageComes();
-    return look();
-  }
-  event.stopPropagation();
-  event.target.value = "";
-  refuse(
-    isImage
-      ? "This file is too large. Use an image of at most 20 MB."
-      : "This file is not an image. Use PNG, JPEG, GIF, WebP, BMP or TIFF.",
-  );
-}
-
-// Ahead of Gradio's own listeners.
-document.addEventListener("dragover", (event) => event.preventDefault(), true);
-document.addEventListener("drop", (event) => give(event, event.dataTransfer.files), true);
-document.addEventListener("paste", (event) => give(event, event.clipboardData.files), true);
-document.addEventListener("change", check, true);
-document.addEventListener("click", (event) => {
-  if (event.target.closest("#examples button, #upload button")) window.imageComes();
-  if (event.target.closest("#examples button")) look();
-}, true);

@@ -1,32 +1,54 @@
 """What the page says of an image: the `value` of answer.js, a dict.
 
-kind             "answer", "doubt" (likely a non-digit), "invitation" or "error"
-digit, line      the large character, or "", and the sentences beside it
-probabilities    ten floats 0-1; absent, like the images below, if the kind is one of the last two
-seen, saliency   data URLs of PNGs, 28x28: the model's input, and the overlay that marks its pixels
+kind         "answer", "doubt" (likely a non-digit), "invitation" or "error"
+text, line   what was read, large, or "", and the sentences beside it
+digits       one dict for each digit; absent if the kind is one of the last two:
+    label            "0" to "9", or "?"
+    best             the most likely class, an int
+    probabilities    ten floats 0-1
+    seen, saliency   28x28 levels 0-255, in base64: the model's input, and how much each pixel
+                     supports the answer; saliency is "" while the pen moves
 """
 
 import base64
-import io
 
+import gradio as gr
 import numpy as np
-from PIL import Image
 from transformers import PreTrainedConfig
 
+from ui.sheet import assets
+
 HINT_BELOW = 0.8  # confidence under which the second guess is named, too
-MARKER = (255, 212, 0)  # yellow stands out for every kind of colour vision
+
+
+class Answer(gr.HTML):
+    """Shows its value, or its first value, the invitation, where that is None."""
+
+    def __init__(self):
+        super().__init__(INVITATION, **assets("answer"), elem_id="answer")
+
+    def postprocess(self, value: dict | None) -> dict | None:
+        return value
 
 
 def message(kind: str, line: str) -> dict:
     """An answer without a digit."""
-    return {"kind": kind, "digit": "", "line": line}
+    return {"kind": kind, "text": "", "line": line}
 
 
-INVITATION = message("invitation", "Draw a digit from 0 to 9, or upload an image of one.")
+INVITATION = message("invitation", "Write a digit or a number, or drop an image of one.")
+
+
+def levels(pixels: np.ndarray | None) -> str:
+    """Pixels (28, 28) 0-1 as 784 bytes in base64; "" for None."""
+    return "" if pixels is None else base64.b64encode(np.uint8(pixels * 255 + 0.5)).decode()
 
 
 def describe(
-    config: PreTrainedConfig, probabilities: np.ndarray, seen: np.ndarray, saliency: np.ndarray
+    config: PreTrainedConfig,
+    probabilities: np.ndarray,
+    seen: np.ndarray,
+    saliency: np.ndarray | None,
 ) -> dict:
     """The answer to `probabilities` (10,), the input `seen` and `saliency` (28, 28), all 0-1."""
     if not seen.any():
@@ -41,22 +63,11 @@ def describe(
         line = f"This does not look like a digit.\nBest guess: {digit} ({percent})"
     elif confidence < HINT_BELOW:
         line += f"\nSecond guess: {other}. Write it more clearly?"
-    return {
-        "kind": kind,
-        "digit": shown,
-        "line": line,
+    shown_digit = {
+        "label": shown,
+        "best": int(top),
         "probabilities": [round(float(p), 4) for p in probabilities],
-        "seen": png_url(seen),
-        "saliency": png_url(saliency, MARKER),
+        "seen": levels(seen),
+        "saliency": levels(saliency),
     }
-
-
-def png_url(levels: np.ndarray, colour: tuple[int, int, int] | None = None) -> str:
-    """Grey levels (H, W) 0-1 as the data URL of a PNG; with a colour, they are its opacity."""
-    image = Image.fromarray(np.uint8(levels * 255 + 0.5))
-    if colour:
-        grey, image = image, Image.new("RGB", image.size, colour)
-        image.putalpha(grey)
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+    return {"kind": kind, "text": shown, "line": line, "digits": [shown_digit]}
