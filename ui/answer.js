@@ -25,6 +25,7 @@ function paint(canvas, levels, marks) {
     image.data.set([...pixel, 255], 4 * i);
   }
   context.putImageData(image, 0, 0);
+  canvas.dataset.filled = canvas.className === "saliency" ? Boolean(marks) : Boolean(levels);
 }
 
 function showDigit(digit) {
@@ -45,7 +46,7 @@ function choose(digits, chosen) {
 }
 
 function show() {
-  const { kind, text, line, digits = [] } = props.value ?? invitation;
+  const { kind, text, line, digits = [] } = props.value || invitation;
   const length = text.length > 12 ? "long longer" : text.length > 2 ? "long" : "";
   verdict.className = ["verdict", kind, length].join(" ");
   element.querySelector(".top").textContent = text;
