@@ -3,8 +3,8 @@
     handler = EndpointHandler("mnist-cnn")
     handler({"inputs": "iVBORw0KGgo..."})  # [{"label": "7", "score": 0.99...}, ...]
 
-The platform gives it the JSON of each request, or the image that a request consists of. A
-ValueError becomes the answer {"error": sentence}, with status 400.
+The platform passes on the JSON of a request, or the image that the request is. A ValueError becomes
+the answer {"error": sentence}, with status 400.
 """
 
 import base64
@@ -22,14 +22,14 @@ CLASSIFICATION = "image-classification"
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_IMAGES = 64
 MAX_MEGABYTES = 20  # of a file
-MAX_MEGAPIXELS = 64  # decoded, each takes 4 MB; one image at a time is
+MAX_MEGAPIXELS = 64  # decoded, each takes 4 MB; of a list, one image is decoded at a time
 
 
 class EndpointHandler:
-    """Reads images with the pipelines that a model has.
+    """Reads images with the pipelines of a model.
 
     Args:
-        path: The model's folder. The code in it is executed.
+        path: The model's folder. Its code is executed.
     """
 
     def __init__(self, path: str = ""):
@@ -48,11 +48,11 @@ class EndpointHandler:
                 `task`: "image-classification" (the default) or one of the model's own.
 
         Returns:
-            What the pipeline of the task returns: for an image, or a list with that of each. In a
-            list, {"error": sentence} stands for an image that cannot be read.
+            What the task's pipeline returns for an image, or a list of that. In a list,
+            {"error": sentence} stands for an image that cannot be read.
 
         Raises:
-            ValueError: the call, or the only image in it, is not as above; the message says so.
+            ValueError: the call, or its only image, cannot be used; the message says what can.
         """
         if not isinstance(data, dict) or "inputs" not in data:
             raise ValueError('Send a JSON object with "inputs": an image file in base64.')
@@ -68,11 +68,11 @@ class EndpointHandler:
                 raise ValueError(answer["error"])
             return answer
         if not 1 <= len(inputs) <= MAX_IMAGES:
-            raise ValueError(f'"inputs" must be an image, or a list of 1 to {MAX_IMAGES}.')
+            raise ValueError(f'"inputs" must be an image, or a list of 1 to {MAX_IMAGES} images.')
         return self.read(inputs, task)
 
     def read(self, inputs: list, task: str) -> list:
-        """The answers of a task to images; the classifier sees them in one batch."""
+        """A task's answer to each image, or what is wrong with it; one batch is classified."""
         with self.lock:  # the platform may call from several threads
             if task not in self.pipelines:
                 self.pipelines[task] = pipeline(task, model=self.path, trust_remote_code=True)
@@ -81,21 +81,21 @@ class EndpointHandler:
             try:
                 image = open_image(content)
                 if task == CLASSIFICATION:
-                    # Not by the pipeline, which drops transparency and clips 16 bits.
+                    # Not by the pipeline, which would drop transparency and clip 16 bits.
                     frames[place] = reader.image_processor(image, return_tensors="pt").pixel_values
                 else:
                     answers[place] = reader(image)
             except ValueError as error:
                 answers[place] = {"error": str(error)}
         if frames:
-            outputs = reader.forward({"pixel_values": torch.cat(list(frames.values()))})
+            outputs = reader.forward({"pixel_values": torch.cat([*frames.values()])})
             for place, logits in zip(frames, outputs.logits.split(1), strict=True):
                 answers[place] = reader.postprocess({"logits": logits})
         return answers
 
 
 def open_image(content: str | Image.Image) -> Image.Image:
-    """Decode an image file in base64 or a data URL; an image is returned as it is.
+    """Decode an image file in base64 or a data URL; an image stays as it is.
 
     Raises:
         ValueError: it is not an image, is corrupted, or is too large.
@@ -113,11 +113,11 @@ def open_image(content: str | Image.Image) -> Image.Image:
             raise Image.DecompressionBombError
         image.load()
     except Image.DecompressionBombError as error:
-        sentence = f"at most {MAX_MEGABYTES} MB and {MAX_MEGAPIXELS} megapixels"
-        raise ValueError(f"This image is too large. Send one of {sentence}.") from error
+        limits = f"at most {MAX_MEGABYTES} MB and {MAX_MEGAPIXELS} megapixels"
+        raise ValueError(f"This image is too large. Send one of {limits}.") from error
     except (UnidentifiedImageError, ValueError) as error:
-        sentence = "PNG, JPEG, GIF, WebP, BMP or TIFF in base64, or a data URL"
-        raise ValueError(f"This is not an image that can be read. Send {sentence}.") from error
+        formats = "PNG, JPEG, GIF, WebP, BMP or TIFF in base64, or a data URL"
+        raise ValueError(f"This is not an image that can be read. Send {formats}.") from error
     # Pillow's decoders raise errors of many types on corrupted files.
     except Exception as error:
         raise ValueError("This image file is corrupted. Save it again and retry.") from error

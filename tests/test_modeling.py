@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -117,8 +118,8 @@ def test_shipped_model_is_float32_safetensors_of_at_most_two_megabytes():
     floats = {name: t.dtype for name, t in tensors.items() if "num_batches" not in name}
     assert set(floats.values()) == {torch.float32}
     # The code that lies beside the weights is the code of this repo, and needs what this repo does.
-    for name in ("modeling_mnist.py", "image_processing_mnist.py", "training/handler.py"):
-        copy = ROOT / "model" / Path(name).name
-        assert copy.read_text() == (ROOT / name).read_text()
+    for file in ("modeling_mnist.py", "image_processing_mnist.py", "training/handler.py"):
+        copy = ROOT / "model" / Path(file).name
+        assert copy.read_text() == (ROOT / file).read_text()
     pins, needed = ((ROOT / f / "requirements.txt").read_text().split() for f in (".", "model"))
     assert set(needed) <= set(pins)
