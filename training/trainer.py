@@ -136,10 +136,10 @@ class MnistTrainer(Trainer):
             folder = Path(output_dir or self.args.output_dir)
             self.model.save_pretrained(folder)
             self.processing_class.save_pretrained(folder)
-            # What an Inference Endpoint runs, and installs beside its own torch.
+            # What an Inference Endpoint runs and installs. Its own torch is of its hardware.
             shutil.copy(Path(__file__).with_name("handler.py"), folder)
-            pins = [f"{name}=={version(name)}\n" for name in ("transformers", "scipy", "pillow")]
-            (folder / "requirements.txt").write_text("".join(pins))
+            pins = [f"{name}=={version(name)}" for name in ("transformers", "scipy", "pillow")]
+            (folder / "requirements.txt").write_text("\n".join([*pins, "torch>=2.6", ""]))
 
     def init_hf_repo(self, *args, **kwargs) -> None:
         """Create the repository, and find out now, not after training, if it cannot be written."""
