@@ -42,10 +42,12 @@ function showDigit(digit) {
 function choose(digits, chosen) {
   [...tiles.children].forEach((tile, i) => tile.setAttribute("aria-pressed", i === chosen));
   showDigit(digits[chosen]);
+  props.value = { ...props.value, chosen }; // which of them the page shows
+  trigger("select");
 }
 
 function show() {
-  const { kind, text, line, digits = [] } = props.value ?? invitation;
+  const { kind, text, line, digits = [] } = props.value || invitation;
   const length = text.length > 12 ? "long longer" : text.length > 2 ? "long" : "";
   verdict.className = ["verdict", kind, length].join(" ");
   element.querySelector(".top").textContent = text;
