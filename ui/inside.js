@@ -6,6 +6,7 @@ const bars = Array.from({ length: 10 }, (_, digit) => {
   bar.innerHTML = "<b>" + digit + "</b><i></i><u></u>";
   return element.querySelector("ol").appendChild(bar);
 });
+const layers = [{ count: 1, side: 28 }, ...props.stages, { count: props.hidden_size, side: 1 }];
 let shown = ""; // the digit that the layers show
 let calling = false;
 
@@ -28,7 +29,7 @@ function paint(canvas, { count, side }, levels) {
 }
 
 function show(levels, outputs) {
-  canvases.forEach((canvas, i) => paint(canvas, props.layers[i], levels[i] ?? ""));
+  canvases.forEach((canvas, i) => paint(canvas, layers[i], levels[i] ?? ""));
   const [low, high] = [Math.min(...outputs), Math.max(...outputs)];
   outputs.forEach((output, digit) => {
     const [, bar, text] = bars[digit].children;

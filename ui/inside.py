@@ -37,25 +37,18 @@ class Inside(gr.HTML):
             "",
             **assets("inside"),
             server_functions=[look],
-            layers=describe_layers(model.config),
+            stages=[
+                {
+                    "count": count,
+                    "side": IMAGE_SIZE >> stage,
+                    # The receptive field: a stage pools by 2 between two 3x3 convolutions.
+                    "field": min(7 * 2**stage - 6, IMAGE_SIZE),
+                }
+                for stage, count in enumerate(model.config.conv_channels, 1)
+            ],
+            hidden_size=model.config.hidden_size,
             elem_id="inside",
         )
-
-
-def describe_layers(config) -> list[dict]:
-    """The layers before the outputs: a name, a line, and how many maps of side x side pixels."""
-    layers = [("Input", "The digit as the model sees it.", 1, IMAGE_SIZE)]
-    for stage, count in enumerate(config.conv_channels, 1):
-        side = IMAGE_SIZE >> stage
-        source = f"the maps of stage {stage - 1}" if stage > 1 else "the input"
-        # The receptive field of two 3x3 convolutions with pooling by 2 between them, stage by stage.
-        sees = 7 * 2**stage - 6
-        field = f"{sees} × {sees} pixels" if sees < IMAGE_SIZE else "all"
-        line = f"Convolutions find patterns in {source}. One pixel here sees {field} of the input."
-        layers.append((f"Stage {stage}: {count} feature maps, {side} × {side}", line, count, side))
-    line = "Each weighs all maps of the last stage, and keeps its place here."
-    layers.append((f"Dense layer: {config.hidden_size} values", line, config.hidden_size, 1))
-    return [dict(zip(("name", "line", "count", "side"), layer, strict=True)) for layer in layers]
 
 
 def trace(model: PreTrainedModel, digits: np.ndarray) -> list[dict]:
