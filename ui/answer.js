@@ -43,6 +43,8 @@ function showDigit(digit) {
 function choose(digits, chosen) {
   [...tiles.children].forEach((tile, i) => tile.setAttribute("aria-pressed", i === chosen));
   showDigit(digits[chosen]);
+  props.value = { ...props.value, chosen }; // which of them the page shows
+  trigger("select");
 }
 
 function show() {
