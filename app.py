@@ -6,6 +6,7 @@ MODEL_ID=user/mnist-cnn python app.py        a model on the Hub, or in another f
 
 import os
 import sys
+from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no telemetry, as README.md says
@@ -15,13 +16,15 @@ import torch
 
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
+from pipeline_mnist import NumberRecognitionPipeline
 from ui.about import show_about
-from ui.answer import Answer, describe, message
+from ui.answer import Answer, message
 from ui.batcher import Batcher, Busy
-from ui.images import ImageFile, open_image
+from ui.images import UNREADABLE, ImageFile, open_image
 from ui.inside import Inside
-from ui.saliency import classify, saliency_maps
-from ui.sheet import Examples, Sheet, decode
+from ui.reading import answer_all
+from ui.saliency import classify
+from ui.sheet import Examples, Sheet
 
 HERE = Path(__file__).parent
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
@@ -32,45 +35,12 @@ try:
     # The classes are those beside this file: code that a model brings along never runs.
     model = load_pretrained(MODEL_ID)
     processor = MnistImageProcessor.from_pretrained(MODEL_ID)
+    read_number = NumberRecognitionPipeline(model=model, image_processor=processor)
 except (OSError, ValueError, RuntimeError) as error:
     sys.exit(f"app.py: MODEL_ID {MODEL_ID!r} is no model that can be loaded: {error}")
 
 
-def frame(image) -> torch.Tensor:
-    """The model's input (1, 1, 28, 28), 0-1.
-
-    Raises:
-        gr.Error: the image's colours, such as L*a*b*, cannot be turned into RGB.
-    """
-    try:
-        return processor(image, return_tensors="pt")["pixel_values"]
-    except ValueError as error:
-        raise gr.Error("This image cannot be read. Save it as PNG or JPEG and retry.") from error
-
-
-def answer_all(sheets: list) -> list[dict]:
-    """The answers to what sheets sent, in one batch; an image that cannot be read fails alone."""
-    answers, framed = {}, {}
-    for index, sent in enumerate(sheets):
-        try:
-            image, resting = decode(sent)
-            framed[index] = frame(image), resting
-        except gr.Error as error:
-            answers[index] = message("error", error.message)
-    if framed:
-        pixel_values = torch.cat([pixels for pixels, _ in framed.values()])
-        probabilities = classify(model, pixel_values)
-        # While the pen moves, the next image comes before anyone could look at the map.
-        resting = [row for row, (_, resting) in enumerate(framed.values()) if resting]
-        maps = saliency_maps(model, pixel_values[resting]) if resting else []
-        maps = dict(zip(resting, maps, strict=True))
-        for row, index in enumerate(framed):
-            seen = pixel_values[row, 0].numpy()
-            answers[index] = describe(model.config, probabilities[row], seen, maps.get(row))
-    return [answers[index] for index in range(len(sheets))]
-
-
-batcher = Batcher(answer_all)
+batcher = Batcher(partial(answer_all, read_number))
 
 
 async def read(sent: dict) -> dict:
@@ -95,11 +65,33 @@ def predict(picture: str | None) -> dict[str, float]:
     Returns:
         The most likely digit, and the probability of each of the ten digits, 0 to 1.
     """
-    pixel_values = frame(open_image(picture))
+    try:
+        pixel_values = processor(open_image(picture), return_tensors="pt")["pixel_values"]
+    except ValueError as error:
+        raise gr.Error(UNREADABLE) from error
     if not pixel_values.any():
         raise gr.Error("This image is blank. Send one with a digit on it.")
     (probabilities,) = classify(model, pixel_values)
     return {model.config.id2label[digit]: float(p) for digit, p in enumerate(probabilities)}
+
+
+def read_file(picture: str | None) -> dict:
+    """Read the handwritten number in an image: one line of digits.
+
+    Signs, points and letters are no part of it; a piece that does not look like a digit stands as
+    "?" in the number, and a wide gap as a space. A blank image gives "".
+
+    Args:
+        picture: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, of at most 64 megapixels.
+
+    Returns:
+        `number`, its `score` (0 to 1), and its `digits` from left to right: each a `label`, a
+        `score` and a `box` in pixels of the image (xmin, ymin, xmax, ymax).
+    """
+    try:
+        return read_number(open_image(picture))
+    except ValueError as error:
+        raise gr.Error(UNREADABLE) from error
 
 
 # Uploads are deleted after an hour.
@@ -121,7 +113,9 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
     chosen = "(value) => value.digits?.[value.chosen]?.seen ?? ''"
     answer.select(None, answer, inside, js=chosen, show_progress="hidden")
     # For programs alone.
-    gr.on([], predict, ImageFile(visible=False), gr.Label(visible=False), api_name="predict")
+    file = ImageFile(visible=False)
+    gr.on([], predict, file, gr.Label(visible=False), api_name="predict")
+    gr.on([], read_file, file, gr.JSON(visible=False), api_name="read")
 
 if __name__ == "__main__":
     demo.queue(

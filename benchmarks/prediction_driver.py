@@ -29,6 +29,7 @@ except ModuleNotFoundError:  # at 0e612f6
         """Probabilities and saliency maps."""
         return classify_and_explain(model, pixel_values)
 
+
 model = load_pretrained("model").eval()
 processor = MnistImageProcessor.from_pretrained("model")
 

@@ -47,7 +47,7 @@ def photograph(ink: Image.Image, rng: np.random.Generator) -> Image.Image:
     y, x = np.mgrid[0 : 1 : size[1] * 1j, 0 : 1 : size[0] * 1j][..., None]
     light = 0.95 - 0.35 * x * y
     paper, pen = np.array([0.93, 0.91, 0.84]), np.array([0.12, 0.2, 0.5])
-    photo = light * (paper * (1 - ink) + pen * ink) + rng.normal(0, 0.02, ink.shape[:2] + (3,))
+    photo = light * (paper * (1 - ink) + pen * ink) + rng.normal(0, 0.02, (*ink.shape[:2], 3))
     return Image.fromarray(np.uint8(photo.clip(0, 1) * 255))
 
 

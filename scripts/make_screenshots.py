@@ -1,31 +1,36 @@
 """python -m scripts.make_screenshots
 
-Takes the screenshots of the page in docs/: a digit in the dark theme, a non-digit on a phone.
+Takes the screenshots of the page in docs/: a number in the dark theme, a non-digit on a phone.
 """
 
-from playwright.sync_api import sync_playwright
+from playwright.sync_api import Page, sync_playwright
 
 from scripts.browser import draw, launch_chromium
 from scripts.serve import ROOT, serve_app
-from scripts.strokes import HOUSE, TWO
+from scripts.strokes import FOUR, HOUSE, SEVEN, ZERO
 
-SHOTS = (
-    ("app-dark.png", TWO, 1080, 900, "dark"),
-    ("app-phone.png", HOUSE, 360, 800, "light"),
-)
+NUMBER = (FOUR, ZERO, SEVEN)
 
 
 def main() -> None:
-    """Draw on the page, and save what it looks like."""
+    """Write on the page, and save what it looks like."""
     with serve_app() as (url, _), sync_playwright() as playwright:
         browser = launch_chromium(playwright)
-        for name, strokes, width, height, scheme in SHOTS:
+
+        def open_page(width: int, height: int, scheme: str) -> Page:
             size = {"width": width, "height": height}
-            with browser.new_page(viewport=size, color_scheme=scheme) as page:
-                page.goto(url)
-                page.locator("#sheet canvas").wait_for()
-                draw(page, strokes)
-                page.screenshot(path=ROOT / "docs" / name, animations="disabled")
+            page = browser.new_page(viewport=size, color_scheme=scheme)
+            page.goto(url)
+            page.locator("#sheet canvas").wait_for()
+            return page
+
+        with open_page(1080, 720, "dark") as page:
+            for place, digit in enumerate(NUMBER):
+                draw(page, digit, left=15 + 40 * place, side=55)
+            page.screenshot(path=ROOT / "docs" / "app-dark.png", animations="disabled")
+        with open_page(360, 740, "light") as page:
+            draw(page, HOUSE)
+            page.screenshot(path=ROOT / "docs" / "app-phone.png", animations="disabled")
 
 
 if __name__ == "__main__":

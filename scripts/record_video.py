@@ -1,8 +1,9 @@
 """python -m scripts.record_video
 
-Records docs/demo.webp: training, starting the app, drawing, a non-digit and an image. All of it is
-real: the commands run in a copy of this repository, their output is shown as it comes, and the page
-is the app's, in Chromium. Where waiting is shortened, the video says how much.
+Records docs/demo.webp: training, starting the app, a digit, a number, a photograph, a non-digit and
+a correction. All of it is real: the commands run in a copy of this repository, their output is
+shown as it comes, and the page is the app's, in Chromium. Where waiting is shortened, the video
+says how much.
 """
 
 import base64
@@ -27,7 +28,7 @@ from playwright.sync_api import Page, sync_playwright
 
 from scripts.browser import draw, launch_chromium
 from scripts.serve import ROOT, serve_app
-from scripts.strokes import FIVE, HOUSE, TWO
+from scripts.strokes import FOUR, HOUSE, SEVEN, TWO, ZERO
 
 VIDEO = ROOT / "docs" / "demo.webp"
 ENVIRONMENT = os.environ | {
@@ -40,7 +41,9 @@ SHOWN_SIZE = (780, 645)  # of the video
 FRAMES_A_SECOND = 8
 COLUMNS, ROWS = 84, 26
 TRAIN = "python train.py --dataset_name tests/mnist --max_steps 100 --logging_steps 20"
-SERVE = "python app.py"
+SERVE = "CORRECTIONS_DIR=corrections python app.py"
+
+ONE_OR_SEVEN = [[(34, 34), (58, 14), (50, 86)]]  # a flag so long that the answer may be wrong
 
 TERMINAL = """<body style="margin: 0; font: 19px/1.5 monospace; background: #0f172a; color: white">
 <pre style="margin: 24px 28px; font: inherit"></pre>
@@ -61,7 +64,7 @@ def run_in_terminal(command: str, folder: Path, until: bytes = b"") -> list[tupl
     """Run a command in a terminal: its output in pieces, each with its time in seconds.
 
     Args:
-        command: "python ...", run by this interpreter.
+        command: "python ...", run by this interpreter, after variables if there are any.
         folder: Where it runs.
         until: What it prints before it is interrupted; without it, it runs to its end.
 
@@ -71,9 +74,9 @@ def run_in_terminal(command: str, folder: Path, until: bytes = b"") -> list[tupl
     here, there = pty.openpty()
     fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
     start = time.monotonic()
-    arguments = [sys.executable, *command.split()[1:]]
+    command = ["env", *command.replace("python", sys.executable).split()]
     process = subprocess.Popen(
-        arguments, cwd=folder, stdin=there, stdout=there, stderr=there, env=ENVIRONMENT
+        command, cwd=folder, stdin=there, stdout=there, stderr=there, env=ENVIRONMENT
     )
     os.close(there)
     output = []
@@ -166,19 +169,24 @@ def click(page: Page, selector: str) -> None:
 
 
 def show_app(page: Page, url: str) -> None:
-    """Draw, undo, clear, draw a non-digit, and upload an image."""
+    """Write a digit and a number, give a photograph, draw a non-digit, and correct an answer."""
     page.goto(url)
-    page.locator("#draw canvas").wait_for()
+    page.locator("#sheet canvas").wait_for()
     page.wait_for_timeout(700)
     draw(page, TWO)
-    click(page, "#draw .clear")
-    draw(page, FIVE)
-    click(page, "#draw .undo")
+    click(page, "#sheet .clear")
+    for place, digit in enumerate((FOUR, ZERO, SEVEN)):
+        draw(page, digit, left=15 + 40 * place, side=55)
+    click(page, "#answer .tiles button:first-child")
     page.wait_for_timeout(800)
-    click(page, "#draw .clear")
+    click(page, "#examples button:nth-child(5)")
+    page.wait_for_timeout(1200)
+    click(page, "#sheet .clear")
     draw(page, HOUSE)
-    page.locator("#upload input[type=file]").set_input_files(ROOT / "examples" / "5-photo.jpg")
-    page.wait_for_timeout(1800)
+    click(page, "#sheet .clear")
+    draw(page, ONE_OR_SEVEN)
+    click(page, "#answer .bars li:nth-child(2) button")
+    page.wait_for_timeout(1500)
 
 
 def main() -> None:
@@ -190,7 +198,7 @@ def main() -> None:
         started = run_in_terminal(SERVE, folder, until=b"Streamable HTTP URL")
         page = launch_chromium(playwright).new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
         page.add_init_script(POINTER)
-        with serve_app(folder=folder) as (url, _):
+        with serve_app(folder=folder, CORRECTIONS_DIR=copy) as (url, _):
             page.set_content(TERMINAL)
             recorder = Recorder(page)
             show_terminal(page, TRAIN, trained, seconds=7)

@@ -17,11 +17,13 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tests run two at a time
 import numpy as np
 import pytest
 from datasets import load_dataset
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, expect, sync_playwright
 
 from hub import add_repo, serve
 from scripts.browser import launch_chromium
 from scripts.serve import serve_app
+
+expect.set_options(timeout=30_000)  # milliseconds: a busy machine is slow, not wrong
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "tests" / "mnist"

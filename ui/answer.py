@@ -20,6 +20,9 @@ from ui.sheet import assets
 
 HINT_BELOW = 0.8  # confidence under which the second guess is named, too
 
+# Probabilities (10,), input (28, 28) and saliency map (28, 28), if there is one; all 0-1.
+Digit = tuple[np.ndarray, np.ndarray, np.ndarray | None]
+
 
 class Answer(gr.HTML):
     """Shows its value, or its first value, the invitation, where that is None."""
@@ -44,30 +47,50 @@ def levels(pixels: np.ndarray | None) -> str:
     return "" if pixels is None else base64.b64encode(np.uint8(pixels * 255 + 0.5)).decode()
 
 
-def describe(
+def percent(share: float) -> str:
+    """A share 0-1 in words."""
+    return ">99%" if share > 0.99 else f"{share:.0%}"
+
+
+def describe(config: PreTrainedConfig, number: str, score: float, digits: list[Digit]) -> dict:
+    """The answer to a number, with "?" for a likely non-digit, its score 0-1, and its digits.
+
+    Where as many digits are in doubt as not, `digits` is best the whole image as one.
+    """
+    if not digits:
+        return INVITATION | {"line": f"Nothing is written here yet.\n{INVITATION['line']}"}
+    kind, line = "answer", f"Confidence: {percent(score)}"
+    probabilities = digits[0][0]
+    top, second = (config.id2label[i] for i in (-probabilities).argsort()[:2])
+    if len(digits) > 1:
+        kind = "answer" if score >= config.confidence_threshold else "doubt"
+        line += "\nThe digit framed below is the least confident." if score < HINT_BELOW else ""
+    elif score < config.confidence_threshold:
+        kind = "doubt"
+        line = f"This does not look like a digit.\nBest guess: {top} ({percent(score)})"
+    elif score < HINT_BELOW:
+        line += f"\nSecond guess: {second}. Write it more clearly?"
+    return {
+        "kind": kind,
+        "text": number,
+        "line": line,
+        "digits": [describe_digit(config, *digit) for digit in digits],
+    }
+
+
+def describe_digit(
     config: PreTrainedConfig,
     probabilities: np.ndarray,
     seen: np.ndarray,
     saliency: np.ndarray | None,
 ) -> dict:
-    """The answer to `probabilities` (10,), the input `seen` and `saliency` (28, 28), all 0-1."""
-    if not seen.any():
-        return INVITATION | {"line": f"Nothing is written here yet.\n{INVITATION['line']}"}
-    top, second = (-probabilities).argsort()[:2]
-    digit, other = config.id2label[top], config.id2label[second]
-    confidence = probabilities[top]
-    percent = ">99%" if confidence > 0.99 else f"{confidence:.0%}"
-    kind, shown, line = "answer", digit, f"Confidence: {percent}"
-    if confidence < config.confidence_threshold:
-        kind, shown = "doubt", "?"
-        line = f"This does not look like a digit.\nBest guess: {digit} ({percent})"
-    elif confidence < HINT_BELOW:
-        line += f"\nSecond guess: {other}. Write it more clearly?"
-    shown_digit = {
-        "label": shown,
-        "best": int(top),
+    """An element of `digits`, of one `Digit`."""
+    best = int(probabilities.argmax())
+    is_doubtful = probabilities[best] < config.confidence_threshold
+    return {
+        "label": "?" if is_doubtful else config.id2label[best],
+        "best": best,
         "probabilities": [round(float(p), 4) for p in probabilities],
         "seen": levels(seen),
         "saliency": levels(saliency),
     }
-    return {"kind": kind, "text": shown, "line": line, "digits": [shown_digit]}

@@ -11,6 +11,8 @@ from PIL import Image, UnidentifiedImageError
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64 * 10**6  # decoded, each takes 4 bytes: 256 MB at most
 
+UNREADABLE = "This image cannot be read. Save it as PNG or JPEG and retry."  # as L*a*b* colours
+
 
 class ImageFile(gr.Image):
     """An image file that a program uploads; it arrives as a path, unopened.
