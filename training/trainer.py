@@ -6,6 +6,7 @@ from huggingface_hub import HfApi
 from torch.optim.lr_scheduler import LRScheduler, SequentialLR
 from transformers import Trainer
 
+from pipeline_mnist import NumberRecognitionPipeline
 from training.augmentation import Augmentation, views
 from training.data import scale_pixels
 from training.ema import ExponentialMovingAverage
@@ -129,8 +130,10 @@ class MnistTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         # Not `Trainer._save`, which adds a pickle of all arguments, the Hub token among them.
         if self.args.should_save:
-            self.model.save_pretrained(output_dir or self.args.output_dir)
-            self.processing_class.save_pretrained(output_dir or self.args.output_dir)
+            pipeline = NumberRecognitionPipeline(
+                self.model, image_processor=self.processing_class, device=self.model.device
+            )
+            pipeline.save_pretrained(output_dir or self.args.output_dir)
 
     def init_hf_repo(self, *args, **kwargs) -> None:
         """Create the repository, and find out now, not after training, if it cannot be written."""
