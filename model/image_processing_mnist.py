@@ -303,6 +303,8 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
 
 def frame_digit(digit: np.ndarray) -> np.ndarray:
     """Scale a cropped digit (h, w) 0-1 and centre its mass -> (28, 28) 0-1."""
+    if (factor := -(-max(digit.shape) // WORKING_SIZE)) > 1:  # more than a digit, or a long one
+        digit = np.asarray(Image.fromarray(digit).reduce(factor))
     scale = 1.0
     if abs(max(digit.shape) - DIGIT_SIZE) > 1:  # resampling what fits would only blur it
         digit = _widen(digit, MIN_STROKE * max(digit.shape) / DIGIT_SIZE)

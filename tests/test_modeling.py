@@ -117,5 +117,5 @@ def test_shipped_model_is_float32_safetensors_of_at_most_two_megabytes():
     floats = {name: t.dtype for name, t in tensors.items() if "num_batches" not in name}
     assert set(floats.values()) == {torch.float32}
     # The code that save_pretrained copies beside the weights is the code of this repo.
-    for name in ("modeling_mnist.py", "image_processing_mnist.py"):
+    for name in ("modeling_mnist.py", "image_processing_mnist.py", "pipeline_mnist.py"):
         assert (ROOT / "model" / name).read_text() == (ROOT / name).read_text()
