@@ -109,10 +109,6 @@ def test_lists_transparency_and_the_hubs_own_client(endpoint, client, digits, tm
     assert client(*command).stdout.strip() == str(labels[0])
 
 
-@pytest.mark.skipif(
-    "number-recognition" not in (ROOT / "model" / "config.json").read_text(),
-    reason="The model reads no numbers.",
-)
 def test_an_endpoint_reads_numbers_and_digits_at_once(endpoint, digits):
     pair = png(Image.fromarray(np.hstack([np.asarray(image) for image in digits[0][:2]])))
     digit, number = str(digits[1][0]), "".join(map(str, digits[1][:2]))
