@@ -29,7 +29,8 @@ ImageLike = Image.Image | np.ndarray | torch.Tensor | str | Path
 
 IMAGE_SIZE = 28  # pixels: height and width of the result
 DIGIT_SIZE = 20  # pixels: the digit's longer side in it
-WORKING_SIZE = 224  # pixels a side: larger images are reduced first, as a digit needs but 20
+WORKING_SIZE = 224  # pixels of the shorter side: larger images are reduced, a digit needs but 20
+LONGEST = 5 * WORKING_SIZE  # pixels of the longer side: a row of digits needs more
 # Contrasts: 0 is the background, 1 is black on white.
 MIN_CONTRAST = 0.1  # what differs less from the background is not ink
 ONE_COLOUR = 0.05  # pixels that differ less from their median, on average, have one colour
@@ -43,7 +44,9 @@ EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's dig
 SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest stroke keeps clear of it
 # Lengths and multiples.
-SMOOTHING = 1 / 150  # of each side: a Gaussian's sigma that removes a photo's grain, not strokes
+SMOOTHING = (
+    1 / 150
+)  # of the shorter side: a Gaussian's sigma that removes a photo's grain, not strokes
 NOISE_SIGMAS = 4.0  # standard deviations of the noise: normal noise almost never goes beyond
 MIN_STROKE = 1.8  # pixels after scaling: thinner strokes would fade, and are widened to this
 
@@ -87,10 +90,18 @@ class MnistImageProcessor(BaseImageProcessor):
 
     def frame(self, rgb: np.ndarray) -> np.ndarray:
         """One image (H, W, 3) float32 0-1 -> (28, 28) float32, 0 (background) to 1 (ink)."""
-        grey = rgb[..., 0]
-        if is_framed(grey) and not (_edge(rgb).any() or np.ptp(rgb, axis=2).any()):
-            return grey.copy()  # one of MNIST's own
-        ink = find_ink(rgb)
+        return self.frame_ink(find_ink(rgb))
+
+    def open(self, image: ImageLike) -> Image.Image:
+        """An image of any kind as a PIL image of the same size."""
+        return to_pil(image)
+
+    def find_ink(self, image: ImageLike) -> np.ndarray:
+        """The ink of an image of any kind, (H, W) float32, as `find_ink` gives it."""
+        return find_ink(to_rgb(image))
+
+    def frame_ink(self, ink: np.ndarray) -> np.ndarray:
+        """The digit in (H, W) ink, or in a part of it -> (28, 28) float32 0-1."""
         if is_framed(ink):
             return ink.clip(0, 1).astype(np.float32)
         digit = isolate_digit(ink)
@@ -98,13 +109,14 @@ class MnistImageProcessor(BaseImageProcessor):
             return np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32)
         return frame_digit(digit)
 
+    def frame_part(self, ink: np.ndarray) -> np.ndarray:
+        """Cropped ink (h, w) 0-1 that may be a digit -> (28, 28) float32 0-1."""
+        return frame_digit(ink)
+
 
 def to_rgb(image: ImageLike) -> np.ndarray:
-    """An image of any kind -> (H, W, 3) float32 0-1, at most 224 pixels a side, no alpha."""
-    if isinstance(image, (str, Path)):
-        image = Image.open(image) if os.path.isfile(image) else load_image(str(image))
-    if not isinstance(image, Image.Image):
-        image = _array_to_pil(image)
+    """An image of any kind -> (H, W, 3) float32 0-1, reduced as `_reduce` says, no alpha."""
+    image = to_pil(image)
     if image.mode in ("L", "RGB") and not image.has_transparency_data:
         image = _reduce(image)  # first, as every other step would copy all of a large photo
     with suppress(Exception):  # an image whose EXIF data is corrupted stays as it is
@@ -118,6 +130,13 @@ def to_rgb(image: ImageLike) -> np.ndarray:
     if has_alpha and pixels[..., 3].min() < 1:  # a canvas sends alpha without transparency
         return _flatten_alpha(pixels)
     return np.ascontiguousarray(pixels[..., :3])
+
+
+def to_pil(image: ImageLike) -> Image.Image:
+    """An image of any kind -> PIL image, as large as it is."""
+    if isinstance(image, (str, Path)):
+        return Image.open(image) if os.path.isfile(image) else load_image(str(image))
+    return image if isinstance(image, Image.Image) else _array_to_pil(image)
 
 
 def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
@@ -144,8 +163,8 @@ def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
 
 
 def _reduce(image: Image.Image) -> Image.Image:
-    """An image of at most 224 pixels a side."""
-    factor = -(-max(image.size) // WORKING_SIZE)
+    """Divide an image's sides by a whole number, so that they are 224 by 1120 pixels at most."""
+    factor = max(-(-min(image.size) // WORKING_SIZE), -(-max(image.size) // LONGEST))
     return image.reduce(factor) if factor > 1 else image
 
 
@@ -177,6 +196,9 @@ def find_ink(rgb: np.ndarray) -> np.ndarray:
     Returns:
         (H, W) float32. 0 is background, noise included; 1 is the contrast of black and white.
     """
+    grey = rgb[..., 0]
+    if is_framed(grey) and not (_edge(rgb).any() or np.ptp(rgb, axis=2).any()):
+        return grey.copy()  # one of MNIST's own
     background, share = _most_common(_edge(rgb))
     difference = rgb - background
     ink = difference @ _direction(difference)
@@ -223,7 +245,8 @@ def _ink_on_uneven_background(rgb: np.ndarray) -> np.ndarray:
     """
     height, width, _ = rgb.shape
     window = int(STROKE_WINDOW * min(height, width)) | 1  # odd, so that it has a centre
-    smooth = ndimage.gaussian_filter(rgb, (SMOOTHING * height, SMOOTHING * width, 0))
+    grain = SMOOTHING * min(height, width)
+    smooth = ndimage.gaussian_filter(rgb, (grain, grain, 0))
     # Shading is wide: strokes differ more from the mean around them.
     direction = _direction(smooth - ndimage.uniform_filter(smooth, (window, window, 1)))
     grey = smooth @ direction
@@ -280,6 +303,8 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
 
 def frame_digit(digit: np.ndarray) -> np.ndarray:
     """Scale a cropped digit (h, w) 0-1 and centre its mass -> (28, 28) 0-1."""
+    if (factor := -(-max(digit.shape) // WORKING_SIZE)) > 1:  # more than a digit, or a long one
+        digit = np.asarray(Image.fromarray(digit).reduce(factor))
     scale = 1.0
     if abs(max(digit.shape) - DIGIT_SIZE) > 1:  # resampling what fits would only blur it
         digit = _widen(digit, MIN_STROKE * max(digit.shape) / DIGIT_SIZE)

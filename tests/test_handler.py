@@ -109,19 +109,20 @@ def test_lists_transparency_and_the_hubs_own_client(endpoint, client, digits, tm
     assert client(*command).stdout.strip() == str(labels[0])
 
 
-@pytest.mark.skipif(
-    "number-recognition" not in (ROOT / "model" / "config.json").read_text(),
-    reason="The model reads no numbers.",
-)
-def test_an_endpoint_reads_numbers(endpoint, digits):
-    pair = Image.fromarray(np.hstack([np.asarray(image) for image in digits[0][:2]]))
-    number = "".join(map(str, digits[1][:2]))
-    task = {"task": "number-recognition"}
-    body = {"inputs": [b64(png(pair)), "", b64(png(digits[0][0]))], "parameters": task}
+def test_an_endpoint_reads_numbers_and_digits_at_once(endpoint, digits):
+    pair = png(Image.fromarray(np.hstack([np.asarray(image) for image in digits[0][:2]])))
+    digit, number = str(digits[1][0]), "".join(map(str, digits[1][:2]))
+    task = "number-recognition"
+    calls = [(endpoint, png(digits[0][0])), (f"{endpoint}?task={task}", pair)]
+    with ThreadPoolExecutor(100) as pool:
+        answers = list(pool.map(lambda n: call(*calls[n % 2], "image/png"), range(100)))
+    assert {status for status, _ in answers} == {200}
+    assert {scores[0]["label"] for _, scores in answers[::2]} == {digit}
+    assert {answer["number"] for _, answer in answers[1::2]} == {number}
+    body = {"inputs": [b64(pair), "", b64(calls[0][1])], "parameters": {"task": task}}
     status, (first, bad, last) = call(endpoint, body)
-    assert status == 200 and (first["number"], last["number"]) == (number, number[0])
+    assert status == 200 and (first["number"], last["number"]) == (number, digit)
     assert "not an image" in bad["error"]
-    assert call(f"{endpoint}?task={task['task']}", png(pair), "image/png") == (200, first)
 
 
 def test_an_endpoint_says_what_is_wrong_with_a_call(endpoint, digits):

@@ -118,7 +118,8 @@ def test_shipped_model_is_float32_safetensors_of_at_most_two_megabytes():
     floats = {name: t.dtype for name, t in tensors.items() if "num_batches" not in name}
     assert set(floats.values()) == {torch.float32}
     # The code that lies beside the weights is the code of this repo, tried with the same versions.
-    for file in ("modeling_mnist.py", "image_processing_mnist.py", "training/handler.py"):
+    pushed = ("modeling_mnist.py", "image_processing_mnist.py", "pipeline_mnist.py")
+    for file in (*pushed, "training/handler.py"):
         copy = ROOT / "model" / Path(file).name
         assert copy.read_text() == (ROOT / file).read_text()
     pins, copied = ((ROOT / f / "requirements.txt").read_text().split() for f in (".", "model"))

@@ -10,6 +10,7 @@ from huggingface_hub import HfApi
 from torch.optim.lr_scheduler import LRScheduler, SequentialLR
 from transformers import Trainer
 
+from pipeline_mnist import NumberRecognitionPipeline
 from training.augmentation import Augmentation, views
 from training.data import scale_pixels
 from training.ema import ExponentialMovingAverage
@@ -134,8 +135,10 @@ class MnistTrainer(Trainer):
         # Not `Trainer._save`, which adds a pickle of all arguments, the Hub token among them.
         if self.args.should_save:
             folder = Path(output_dir or self.args.output_dir)
-            self.model.save_pretrained(folder)
-            self.processing_class.save_pretrained(folder)
+            pipeline = NumberRecognitionPipeline(
+                self.model, image_processor=self.processing_class, device=self.model.device
+            )
+            pipeline.save_pretrained(folder)
             # What an Inference Endpoint runs and installs. Its own torch is of its hardware.
             shutil.copy(Path(__file__).with_name("handler.py"), folder)
             pins = [f"{name}=={version(name)}" for name in ("transformers", "scipy", "pillow")]

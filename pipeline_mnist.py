@@ -1,0 +1,282 @@
+"""Whole numbers in handwriting, read by a network that classifies single digits.
+
+    from transformers import pipeline
+
+    read = pipeline("number-recognition", model="user/mnist-cnn", trust_remote_code=True)
+    read("photo.jpg")["number"]  # "407"
+
+The way is that of LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to
+document recognition", sections V to VII: the ink is cut into pieces, too many rather than too few;
+each run of neighbouring pieces that can be a digit is classified; the number is the cheapest path
+from the first piece to the last. A digit costs -log(confidence), much where a run is a non-digit.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image
+from scipy import ndimage
+from transformers import AutoModelForImageClassification, Pipeline
+from transformers.pipelines import PIPELINE_REGISTRY
+
+IMAGE_SIZE = 28  # pixels: height and width of a framed digit
+EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
+FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
+SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
+# Lengths, as multiples of the digits' height.
+TALL = (
+    0.5  # of the tallest part: what is as tall as that may be a digit and says how tall digits are
+)
+SMALL = 0.45  # lower pieces are points, dashes, bits of a digit
+LINE = 0.7  # where a part as tall as this stands above another, there are two lines
+RULE = 1.2  # longer parts, if low, are rules of a form
+UNCUT = 0.5  # narrower parts are not cut
+CUT_EVERY = 0.22  # at most so many cuts to a part's width
+CUT_APART = 0.12  # two cuts, and a cut and the part's end
+MAX_WIDTH = 1.35  # of a digit in several pieces
+MAX_GAP = 0.25  # between two parts of a digit
+SPACE = 0.75  # between two digits: a wider gap is a space
+# What a path pays besides -log(confidence).
+CUT_COST = 0.25  # for each cut through a part
+SKIP_COST = 1.5  # for a low piece that is left out
+WIDTH, WIDTH_COST = 0.8, 1.0  # for each height that a digit is wider than this
+HEIGHT, HEIGHT_COST = 0.75, 4.0  # for each height that it is lower than this
+SLANT_COST = 0.05  # of full ink: for each pixel that a cut moves sideways
+PAPER_COST = 0.01  # of full ink: for each pixel of a cut through the background
+
+
+class NumberRecognitionPipeline(Pipeline):
+    """Reads the digits of one line, from left to right.
+
+    Takes an image or a list of images: PIL images, paths or URLs of image files, or whatever else
+    the image processor takes. Gives for each a dict with
+
+    - `number`: the digits, such as "407". A digit below the confidence threshold of the model's
+      configuration stands as "?", a wide gap as a space. "" if the image is blank.
+    - `score`: the product of the digits' confidences, 0-1; 0 if the image is blank.
+    - `digits`: from left to right, each with its `label`, its `score` (the confidence, 0-1) and its
+      `box`, `xmin`, `ymin`, `xmax` and `ymax` in pixels of the image after its EXIF rotation.
+
+    An image of several lines is taken whole, as one digit. Where that is doubtful, so that `number`
+    is "?", a `message` says what to do. Signs and decimal points are ignored. All candidates of an
+    image are one batch already, so that `batch_size` changes nothing.
+    """
+
+    _load_processor = False
+    _load_image_processor = True
+    _load_feature_extractor = False
+    _load_tokenizer = False
+
+    def _sanitize_parameters(self) -> tuple[dict, dict, dict]:
+        return {}, {}, {}
+
+    def get_iterator(self, inputs, num_workers, batch_size, *parameters):
+        """`Pipeline.get_iterator`, an image at a time: images differ in how many candidates."""
+        return super().get_iterator(inputs, num_workers, 1, *parameters)
+
+    def preprocess(self, image: Image.Image | str | Path) -> dict:
+        """Everything in an image that may be a digit.
+
+        Returns:
+            For N candidates, of which the first is all of the image, and n pieces: `pixel_values`
+            (N, 1, 28, 28) float32 0-1; `boxes` (N, 4) int, xmin, ymin, xmax and ymax in pixels of
+            the image; `runs` (N, 2) int, the first piece of each and the one after its last;
+            `costs` (N,) float, of its shape; `low` (n,) bool, the pieces that can be left out;
+            `height` of the digits in pixels; `several_lines`, a bool. N is 0 in a blank image.
+        """
+        processor = self.image_processor
+        image = processor.open(image)
+        ink = processor.find_ink(image)
+        scale = -(-max(image.size) // max(ink.shape))  # by which `find_ink` has reduced the image
+        framed = [processor.frame_ink(ink)]
+        ink, pieces, cuts, height, several_lines = find_pieces(ink)
+        piece_boxes = bounds(pieces)
+        low = piece_boxes[:, 3] - piece_boxes[:, 1] < SMALL * height
+        everything = (0, len(low))
+        runs = [everything][: len(low)]
+        if not several_lines:
+            runs += [run for run in find_runs(piece_boxes, height) if run != everything]
+        boxes = np.array([join(piece_boxes[first:last]) for first, last in runs], int).reshape(
+            -1, 4
+        )
+        soft = np.where(pieces, pieces, ndimage.grey_dilation(pieces, 3))  # with the strokes' edges
+        for (first, last), (left, top, right, bottom) in zip(runs[1:], boxes[1:], strict=True):
+            place = slice(top, bottom), slice(left, right)
+            mask = (soft[place] > first) & (soft[place] <= last)
+            framed.append(processor.frame_part(ink[place] * mask))
+        pixel_values = torch.from_numpy(np.stack(framed)[: len(runs), None])
+        runs = np.array(runs, int).reshape(-1, 2)
+        wide, tall = (boxes[:, 2:] - boxes[:, :2]).T / height
+        costs = CUT_COST / 2 * cuts[runs].sum(1) + WIDTH_COST * np.maximum(wide - WIDTH, 0)
+        costs += HEIGHT_COST * np.maximum(HEIGHT - tall, 0)
+        return {
+            **{"pixel_values": pixel_values, "boxes": boxes * scale, "runs": runs, "costs": costs},
+            **{"low": low, "height": height * scale, "several_lines": several_lines},
+        }
+
+    def _forward(self, candidates: dict) -> dict:
+        pixel_values = candidates["pixel_values"].to(self.model.dtype)
+        logits = self.model(pixel_values).logits
+        return candidates | {"probabilities": logits.float().softmax(-1)}
+
+    def find_path(self, candidates: dict, probabilities: np.ndarray) -> tuple[list[int], float]:
+        """The cheapest way to take all pieces of an image as digits.
+
+        Args:
+            candidates: As `preprocess` gives them.
+            probabilities: (N, 10), of each candidate.
+
+        Returns:
+            The indices of the candidates on the path, from left to right, and the product of their
+            confidences, 0-1; an empty list and 0 if there are no candidates.
+        """
+        confidences = probabilities.max(1, initial=1e-9)
+        costs = candidates["costs"] - np.log(confidences)
+        paths = [(0.0, [])]  # to each gap between pieces: the cost and the candidates
+        for end, low in enumerate(candidates["low"], 1):
+            arriving = np.flatnonzero(candidates["runs"][:, 1] == end)
+            ways = [(paths[candidates["runs"][i, 0]], costs[i], [int(i)]) for i in arriving]
+            ways += [(paths[-1], SKIP_COST, [])] * bool(low)
+            paths.append(min([(p[0] + c, p[1] + i) for p, c, i in ways], default=(np.inf, [])))
+        path = paths[-1][1]
+        return path, float(confidences[path].prod()) if path else 0.0
+
+    def postprocess(self, outputs: dict) -> dict:
+        """The result for one image, as the class describes it."""
+        config, probabilities = self.model.config, outputs["probabilities"].numpy()
+        path, score = self.find_path(outputs, probabilities)
+        number, digits = "", []
+        for i in path:
+            sides = zip(("xmin", "ymin", "xmax", "ymax"), outputs["boxes"][i].tolist(), strict=True)
+            box = dict(sides)
+            if digits and box["xmin"] - digits[-1]["box"]["xmax"] > SPACE * outputs["height"]:
+                number += " "
+            label = config.id2label[int(probabilities[i].argmax())]
+            confidence = float(probabilities[i].max())
+            number += label if confidence >= config.confidence_threshold else "?"
+            digits.append({"label": label, "score": confidence, "box": box})
+        result = {"number": number, "score": score, "digits": digits}
+        if outputs["several_lines"] and number == "?":
+            result["message"] = "The image seems to hold several lines. Crop it to one."
+        return result
+
+
+def find_pieces(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, bool]:
+    """Cut (H, W) ink into pieces of digits.
+
+    Returns:
+        The ink, 0-1; the pieces (H, W) int, 1 to n from left to right, 0 for the background;
+        whether there is a cut before each piece and after the last, (n + 1) bool; the
+        digits' height in pixels; and whether there are several lines.
+    """
+    if not ink.any() or ink.shape == (IMAGE_SIZE, IMAGE_SIZE):  # too small for more than a digit
+        pieces = (ink > EDGE_LEVEL * ink.max()).astype(int)
+        return ink, pieces, np.zeros(pieces.max() + 1, bool), 1.0, False
+    ink = np.minimum(ink / np.quantile(ink[ink > ink.max() / 2], FULL_INK), 1)
+    parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
+    boxes, areas = bounds(parts), np.bincount(parts.ravel())[1:]
+    wide, tall = (boxes[:, 2:] - boxes[:, :2]).T
+    kept = areas > SPECK_SHARE * areas.max()
+    edges = (boxes[:, :2] == 0).sum(1) + (boxes[:, 2:] == ink.shape[::-1]).sum(1)
+    if kept.sum() > 1:
+        kept &= edges < 4  # a border touches all four edges
+    height = float(np.median(tall[kept & (tall >= TALL * (tall * kept).max())]))
+    low = tall < SMALL * height
+    kept &= ~low | (wide < RULE * height)
+    starts, ends = np.maximum(boxes[:, None], boxes), np.minimum(boxes[:, None], boxes)
+    overlap = ends[..., 2] - starts[..., 0]
+    # Such as the bar of a 5: a low part belongs to the digit that it stands above or below.
+    with_digits = np.where(kept & ~low, overlap, 0)
+    joins = low & (with_digits.max(1) > wide / 2)
+    owner = np.where(joins, with_digits.argmax(1), np.arange(len(boxes)))
+    in_line = kept & (tall > LINE * height)
+    stacked = (boxes[:, None, 3] < boxes[:, 1]) & (overlap > np.minimum(wide[:, None], wide) / 2)
+    several_lines = stacked[in_line][:, in_line].any()
+    pieces, cuts = np.zeros(ink.shape, int), [False]
+    centre = boxes[:, 0] + boxes[:, 2]
+    for part in sorted(np.flatnonzero(kept & ~joins), key=lambda part: centre[part]):
+        members = np.flatnonzero(kept & (owner == part))
+        left, top, right, bottom = join(boxes[members])
+        place = slice(top, bottom), slice(left, right)
+        mask = np.isin(parts[place], members + 1)
+        index = np.zeros(mask.shape, int)
+        if wide[part] > UNCUT * height:
+            for seam in find_seams(ink[place] * mask, height):
+                index += np.arange(right - left) > seam[:, None]
+        used, index = np.unique(index[mask], return_inverse=True)  # a seam may cut nothing off
+        pieces[place][mask] = len(cuts) + index
+        cuts += [True] * (len(used) - 1) + [False]
+    return ink, pieces, np.array(cuts), height, bool(several_lines)
+
+
+def find_seams(ink: np.ndarray, height: float) -> np.ndarray:
+    """The ways from top to bottom of a part (h, w) that cross little ink -> columns (K, h) int.
+
+    Seams are the minimum-cost paths of seam carving (Avidan & Shamir 2007, section 3) through each
+    column of the middle row, of which the local minima are kept.
+    """
+    middle, apart = len(ink) // 2, max(2, int(CUT_APART * height))
+    cost = np.pad(ink + PAPER_COST, ((0, 0), (1, 1)), constant_values=len(ink))
+    upper, lower = accumulate(cost[: middle + 1]), accumulate(cost[middle:][::-1])
+    through = (upper[-1] + lower[-1] - cost[middle])[1:-1]
+    lowest = ndimage.minimum_filter1d(through, apart // 2 * 2 + 1) == through
+    valleys = ndimage.find_objects(ndimage.label(lowest[apart:-apart])[0])
+    columns = np.array([apart + (x.start + x.stop - 1) // 2 for (x,) in valleys], int)
+    count = int(ink.shape[1] / height / CUT_EVERY) - 1
+    columns = np.sort(columns[through[columns].argsort()[:count]]) + 1
+    return np.vstack([trace(upper, columns), trace(lower, columns)[-2::-1]]).T - 1
+
+
+def accumulate(cost: np.ndarray) -> np.ndarray:
+    """The cost (h, w) of the cheapest way from the first row to each pixel."""
+    total = cost.copy()
+    for row in range(1, len(total)):
+        above = total[row - 1]
+        total[row, 1:-1] += np.minimum(above[1:-1], np.minimum(above[:-2], above[2:]) + SLANT_COST)
+    return total
+
+
+def trace(total: np.ndarray, columns: np.ndarray) -> np.ndarray:
+    """The cheapest ways (h, K) from the first row to columns (K,) of the last."""
+    ways = [columns]
+    for above in total[-2::-1]:
+        choices = columns + np.array([[0], [-1], [1]])
+        best = (above[choices] + np.array([[0], [SLANT_COST], [SLANT_COST]])).argmin(0)
+        columns = choices[best, np.arange(len(columns))]
+        ways.append(columns)
+    return np.array(ways[::-1])
+
+
+def find_runs(boxes: np.ndarray, height: float) -> list[tuple[int, int]]:
+    """The runs of pieces whose size a digit can have: the first, and the one after the last."""
+    runs = []
+    for first in range(len(boxes)):
+        for last in range(first + 1, len(boxes) + 1):
+            left, top, right, bottom = join(boxes[first:last])
+            gap = boxes[last - 1, 0] - boxes[first : last - 1, 2].max(initial=0)
+            wide = right - left > MAX_WIDTH * height or gap > MAX_GAP * height
+            if wide and last - first > 1:
+                break
+            if bottom - top >= SMALL * height:
+                runs.append((first, last))
+    return runs
+
+
+def bounds(labels: np.ndarray) -> np.ndarray:
+    """The boxes (n, 4) of labels 1 to n in (H, W): left, top, right, bottom."""
+    found = ndimage.find_objects(labels)
+    return np.array([(x.start, y.start, x.stop, y.stop) for y, x in found], int).reshape(-1, 4)
+
+
+def join(boxes: np.ndarray) -> np.ndarray:
+    """The box around boxes (n, 4)."""
+    return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
+
+
+PIPELINE_REGISTRY.register_pipeline(
+    "number-recognition",
+    NumberRecognitionPipeline,
+    pt_model=AutoModelForImageClassification,
+    type="image",
+)

@@ -1,0 +1,169 @@
+"""Whole numbers: read as they are written, with boxes in pixels, and by the pipeline of the Hub."""
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+from transformers import pipeline
+
+from conftest import ROOT
+from hub import add_repo, serve
+from image_processing_mnist import MnistImageProcessor
+from modeling_mnist import load_pretrained
+from pipeline_mnist import NumberRecognitionPipeline
+
+HEIGHT = 60  # pixels of a digit as `write` writes it
+
+
+@pytest.fixture(scope="module")
+def read() -> NumberRecognitionPipeline:
+    model = load_pretrained(str(ROOT / "model")).eval()
+    return NumberRecognitionPipeline(model, image_processor=MnistImageProcessor(), device="cpu")
+
+
+@pytest.fixture(scope="module")
+def write(digits):
+    """Writes a number with the sample's digits, `gap` pixels apart, black on white.
+
+    Gives the image and each digit's box. `skip` says how many of the sample's to pass over.
+    """
+    images, labels = digits
+
+    def run(number: str, gap: int = 12, skip: int = 0) -> tuple[Image.Image, list[tuple]]:
+        sheet, x, boxes = Image.new("L", (110 * len(number) + 60, 140)), 30, []
+        for label in number:
+            if label == " ":
+                x += HEIGHT
+                continue
+            digit = images[np.flatnonzero(labels == int(label))[skip]]
+            digit = digit.crop(digit.point(lambda level: 255 * (level > 64)).getbbox())
+            size = (round(HEIGHT * digit.width / digit.height), HEIGHT)
+            digit = digit.resize(size, Image.Resampling.BICUBIC)
+            sheet.paste(255, (x, 40), digit)
+            boxes.append((x, 40, x + digit.width, 40 + HEIGHT))
+            x += digit.width + gap
+        return ImageOps.invert(sheet), boxes
+
+    return run
+
+
+def corners(result: dict) -> list[list[int]]:
+    return [[digit["box"][side] for side in ("xmin", "ymin", "xmax", "ymax")]
+            for digit in result["digits"]]  # fmt: skip
+
+
+@pytest.mark.parametrize("gap, least", [(12, 27), (-3, 21)], ids=["apart", "touching"])
+def test_numbers_are_read(read, write, gap, least):
+    rng = np.random.default_rng(0)
+    numbers = ["".join(map(str, rng.integers(0, 10, 2 + i % 4))) for i in range(30)]
+    images = [write(number, gap, skip=i % 8)[0] for i, number in enumerate(numbers)]
+    answers = [result["number"].replace(" ", "") for result in read(images, batch_size=8)]
+    assert sum(map(str.__eq__, answers, numbers)) >= least
+
+
+def test_result_has_digits_with_confidences_and_boxes_in_pixels(read, write):
+    image, boxes = write("407")
+    result = read(image)
+    assert result["number"] == "407" and set(result) == {"number", "score", "digits"}
+    assert [digit["label"] for digit in result["digits"]] == list("407")
+    assert result["score"] == pytest.approx(np.prod([d["score"] for d in result["digits"]]))
+    assert np.abs(np.subtract(corners(result), boxes)).max() <= 2
+    json.dumps(result)
+
+    large = image.resize((image.width * 8, image.height * 8))
+    assert np.abs(np.subtract(corners(read(large)), np.multiply(boxes, 8))).max() <= 16
+
+
+def test_boxes_are_those_of_the_image_upright(read, write, tmp_path):
+    image, boxes = write("407")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # to be rotated by 90 degrees clockwise
+    image.rotate(90, expand=True).save(tmp_path / "photo.png", exif=exif)
+    result = read(str(tmp_path / "photo.png"))
+    assert result["number"] == "407"
+    assert np.abs(np.subtract(corners(result), boxes)).max() <= 2
+
+
+def test_spaces_doubts_and_blank_images(read, write):
+    assert read(write("12 7")[0])["number"] == "12 7"
+    blank = {"number": "", "score": 0.0, "digits": []}
+    assert read([Image.new("L", (300, 90), 255), Image.new("L", (28, 28))]) == [blank, blank]
+    doubtful = NumberRecognitionPipeline(
+        read.model, image_processor=read.image_processor, device="cpu"
+    )
+    threshold = read.model.config.confidence_threshold
+    read.model.config.confidence_threshold = 1.1
+    try:
+        assert doubtful(write("12 7")[0])["number"] == "?? ?"
+    finally:
+        read.model.config.confidence_threshold = threshold
+
+
+def test_several_lines_are_said_to_be_too_many(read, write):
+    above, below = write("4718")[0], write("3906")[0]
+    both = Image.new("L", (above.width, 280), 255)
+    both.paste(above, (0, 0))
+    both.paste(below, (0, 140))
+    result = read(both)
+    assert result["number"] == "?" and "several lines" in result["message"]
+
+
+def test_points_and_dashes_are_ignored(read, write):
+    image, boxes = write("1270", gap=30)
+    image.paste(0, (boxes[1][2] + 11, 92, boxes[1][2] + 19, 100))
+    image.paste(0, (4, 66, 22, 72))
+    assert read(image)["number"] == "1270"
+
+
+def test_a_single_digit_is_what_image_classification_gives(read, digits):
+    classify = pipeline(
+        "image-classification", model=read.model, image_processor=read.image_processor, device="cpu"
+    )
+    drawn = [ImageOps.expand(digit, 16).resize((240, 240)) for digit in digits[0][:60]]
+    for images in (digits[0], drawn):
+        single = [answer[0]["label"] for answer in classify(images, top_k=1)]
+        whole = [answer["number"] for answer in read(images)]
+        agree = [a == b for a, b in zip(single, whole, strict=True) if b != "?"]
+        assert len(agree) >= 0.96 * len(images) and np.mean(agree) >= 0.995
+    candidates = read.preprocess(drawn[0])
+    framed = read.image_processor(drawn[0], return_tensors="pt")["pixel_values"]
+    assert torch.equal(candidates["pixel_values"][:1], framed)
+
+
+LOAD = """
+    import json, sys
+    from transformers import pipeline
+    options = {"trust_remote_code": True, "device": "cpu"}
+    read = pipeline("number-recognition", model="user/mnist-cnn", **options)
+    classify = pipeline("image-classification", model="user/mnist-cnn", **options)
+    print(json.dumps([read(sys.argv[1]), type(classify).__name__]))
+"""
+
+
+def test_pipeline_of_the_hub_reads_where_the_repository_is_not(read, write, tmp_path):
+    write("407")[0].save(tmp_path / "number.png")
+    (tmp_path / "empty").mkdir()
+    add_repo(tmp_path / "hub", "model", "user/mnist-cnn", ROOT / "model")
+    with serve(tmp_path / "hub", {}) as url:
+        kept = {name: value for name, value in os.environ.items() if name[:3] != "HF_"}
+        done = subprocess.run(
+            [sys.executable, "-c", textwrap.dedent(LOAD), tmp_path / "number.png"],
+            env=kept | {"HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home")},
+            cwd=tmp_path / "empty",
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+    assert done.returncode == 0, done.stderr
+    result, other = json.loads(done.stdout.splitlines()[-1])
+    assert other == "ImageClassificationPipeline"
+    here = read(str(tmp_path / "number.png"))
+    assert result["number"] == here["number"] == "407"
+    assert corners(result) == corners(here)
+    assert result["score"] == pytest.approx(here["score"], abs=1e-4)
