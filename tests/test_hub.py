@@ -188,6 +188,7 @@ def test_what_is_pushed(root, output):
     assert {path.name for path in (repo / "main").iterdir()} == {
         *(".gitattributes", "README.md", "config.json", "model.safetensors"),
         *("preprocessor_config.json", "modeling_mnist.py", "image_processing_mnist.py"),
+        "pipeline_mnist.py",
         *("train_results.json", "eval_results.json", "trainer_state.json", "run.json"),
         *("learning_curves.png", "confusion_matrix.png", "worst_errors.png", "calibration.png"),
     }
