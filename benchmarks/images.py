@@ -4,6 +4,7 @@ Every function draws from a random generator, so that a seed gives the same imag
 means a PIL image of mode L, 0 (background) to 255 (ink).
 """
 
+from collections.abc import Sequence
 from colorsys import hsv_to_rgb
 from io import BytesIO
 from pathlib import Path
@@ -57,6 +58,36 @@ def scribble(rng: np.random.Generator) -> Image.Image:
     return _stroke(np.concatenate(strokes), pen)
 
 
+def number_drawing(
+    digits: list[np.ndarray], touching: bool, rng: np.random.Generator
+) -> Image.Image:
+    """Digits' middle lines drawn in one pen, slant and height on a common baseline, as ink.
+
+    Takes (28, 28) uint8 digits. Neighbours overlap where they are slanted; they touch, or keep half
+    a pen to half of their height apart.
+    """
+    height = rng.uniform(60, 130)
+    pen, slant = height * rng.uniform(0.06, 0.16), rng.uniform(-0.1, 0.4)
+    written = np.zeros((0, 2))
+    for digit in digits:
+        points = _middle_line(digit)
+        points = (points - points.max(0)) / np.ptp(points[:, 1]) * height * rng.uniform(0.85, 1.1)
+        points[:, 0] -= slant * points[:, 1]
+        if len(written):
+            near = np.abs(points[:, None, 1] - written[-2000:, 1]) < pen
+            between = (points[:, None, 0] - written[-2000:, 0])[near].min()
+            gap = (
+                rng.uniform(0.2, 0.9) * pen
+                if touching
+                else pen * 1.5 + rng.uniform(0, 0.5) * height
+            )
+            points[:, 0] += gap - between
+        written = np.concatenate([written, points])
+    margin = pen + height * rng.uniform(0.1, 0.5)
+    size = np.ptp(written, axis=0) + 2 * margin
+    return _stroke(written - written.min(0) + margin, pen, size.round().astype(int))
+
+
 def noise(kind: str, side: int, rng: np.random.Generator) -> Image.Image:
     """A grey image (side, side) of one of `NOISES`."""
     if kind == "uniform":
@@ -89,19 +120,25 @@ def letter(text: str, font: str | None, side: int, rng: np.random.Generator) -> 
     return ink
 
 
-def photograph(ink: Image.Image, rng: np.random.Generator, ruled: bool = False) -> Image.Image:
+def photograph(
+    ink: Image.Image,
+    rng: np.random.Generator,
+    ruled: bool = False,
+    sides: tuple[int, int] = (200, 640),
+) -> Image.Image:
     """Ink on tinted paper, in uneven light with a shadow's edge, as a camera would see it.
 
     Args:
         ink: A square image, as ink.
-        rng: Draws everything: 200-640 pixels on the longer side, up to 8 degrees of tilt, the
-            colours of paper and ink, light, blur, noise and JPEG quality 40-90.
+        rng: Draws everything: the size, up to 8 degrees of tilt, the colours of paper and ink,
+            light, blur, noise and JPEG quality 40-90.
         ruled: Whether faint lines run across the paper.
+        sides: The least and the largest longer side of the photograph, in pixels.
 
     Returns:
         An RGB image that was saved as JPEG.
     """
-    longer = rng.integers(200, 641)
+    longer = rng.integers(sides[0], sides[1] + 1)
     height, width = rng.permutation([longer, round(longer * rng.uniform(0.75, 1))])
     side = int(rng.uniform(0.6, 1) * min(height, width))
     tilt = rng.uniform(-8, 8)
@@ -169,10 +206,10 @@ def _draw(points: np.ndarray, rng: np.random.Generator, pens: tuple[float, float
     return _stroke((points - points.min(0)) * scale + corner, pen)
 
 
-def _stroke(points: np.ndarray, pen: float) -> Image.Image:
-    """A round pen's ink at points (N, 2) on a canvas of 280x280, with smooth edges."""
+def _stroke(points: np.ndarray, pen: float, size: Sequence[int] = (CANVAS, CANVAS)) -> Image.Image:
+    """A round pen's ink at points (N, 2) on a canvas of that width and height, smooth edges."""
     finer = 4
-    ink = Image.new("L", (CANVAS * finer, CANVAS * finer))
+    ink = Image.new("L", (int(size[0]) * finer, int(size[1]) * finer))
     draw = ImageDraw.Draw(ink)
     for x, y in points * finer:
         draw.circle((x, y), pen / 2 * finer, fill=255)

@@ -1,0 +1,217 @@
+"""How well whole numbers are read, what is taken for a number, and how long it takes.
+
+    pip install -r requirements-dev.txt
+    apt-get install fonts-liberation dataset-fashion-mnist           (Debian) words and clothing
+    python -m benchmarks.whole_numbers                               the model in model/
+    python -m benchmarks.whole_numbers --max_samples 50 --train_val_split 0.1     held-out digits
+
+Prints three Markdown tables. Numbers are composed of MNIST's test digits, drawn with one pen on a
+common baseline: as they are, photographed, and on a form with a rule below and points between.
+Number i of a row is made with a generator seeded by i, so that every run prints the same.
+"""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+from rapidfuzz.distance import Levenshtein
+from tqdm import tqdm
+from transformers import HfArgumentParser, pipeline
+
+from benchmarks.images import fonts, number_drawing, photograph
+from benchmarks.prediction import photo
+from benchmarks.robustness import Row, make_image, non_digit_rows
+from image_processing_mnist import MnistImageProcessor
+from modeling_mnist import load_pretrained
+from pipeline_mnist import NumberRecognitionPipeline
+from training.data import carve_validation, load_splits, to_tensors
+from training.evaluation import expected_calibration_error
+
+LENGTHS = (1, 2, 3, 5, 10)
+SAMPLES = 200  # numbers of a row
+
+
+def drawn(ink: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A drawing, black on white."""
+    return ImageOps.invert(ink)
+
+
+def photographed(ink: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A photograph of 640 to 1,280 pixels with the number across it."""
+    return photograph(ImageOps.pad(ink, (1200, 1200)), rng, sides=(640, 1280))
+
+
+def on_a_form(ink: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """A drawing on a thin printed rule, with one to three points as high as the rule is."""
+    draw = ImageDraw.Draw(ink)
+    left, _, right, bottom = ink.getbbox()
+    rule = bottom + rng.uniform(-4, 4)
+    draw.line([(2, rule), (ink.width - 3, rule)], fill=200, width=2)
+    for x in rng.uniform(left, right, rng.integers(1, 4)):
+        draw.circle((x, rule - 5), rng.uniform(1, 3), fill=255)
+    return ImageOps.invert(ink)
+
+
+def house(_: object, rng: np.random.Generator) -> Image.Image:
+    """Walls, a roof, a door and a window in one pen, black on white."""
+    image = Image.new("L", (280, 280), 255)
+    draw, pen = ImageDraw.Draw(image), int(rng.integers(4, 14))
+    left, right, roof, floor = rng.uniform((40, 180, 90, 200), (90, 240, 130, 250))
+    peak, door = rng.uniform(left + 30, right - 30), rng.uniform(left + 15, right - 50)
+    draw.rectangle((left, roof, right, floor), outline=0, width=pen)
+    draw.line([(left, roof), (peak, roof - 70), (right, roof)], 0, pen, joint="curve")
+    draw.rectangle((door, floor - 60, door + 30, floor), outline=0, width=pen)
+    draw.rectangle((right - 40, roof + 20, right - 15, roof + 45), outline=0, width=pen)
+    return image
+
+
+def word(font: str | None, rng: np.random.Generator) -> Image.Image:
+    """Three to seven printed letters that look unlike digits, black on white."""
+    text = "".join(rng.choice([*"ACDEFHKMNPRUVWXYacdefhkmnprtuvwxy"], rng.integers(3, 8)))
+    size = rng.uniform(40, 90)
+    face = ImageFont.load_default(size) if font is None else ImageFont.truetype(font, size)
+    box = face.getbbox(text)
+    image = Image.new("L", (round(box[2]) + 60, round(box[3]) + 60), 255)
+    ImageDraw.Draw(image).text((30, 30), text, 0, face)
+    return image
+
+
+KINDS = {"drawing": drawn, "photograph": photographed, "form": on_a_form}
+
+
+@dataclass
+class BenchmarkArguments:
+    model_name_or_path: str = field(default="model", metadata={"help": "A folder or a Hub id."})
+    dataset_name: str = field(
+        default="ylecun/mnist", metadata={"help": "MNIST on the Hub or in a local folder."}
+    )
+    train_val_split: float = field(
+        default=0.0,
+        metadata={"help": "Take digits held out of the training set, not the test set."},
+    )
+    seed: int = field(default=42, metadata={"help": "Of the split."})
+    max_samples: int = field(default=SAMPLES, metadata={"help": "Images of a row."})
+    fashion_mnist_dir: Path = field(
+        default=Path("/usr/share/datasets/fashion-mnist"),
+        metadata={"help": "Where t10k-images-idx3-ubyte.gz lies (Debian: dataset-fashion-mnist)."},
+    )
+
+
+def compose(
+    kind: Callable, length: int, touching: bool, seed: int, images: np.ndarray, labels: np.ndarray
+) -> tuple[Image.Image, str]:
+    """One number of a row and what it is, of images (N, 28, 28) uint8 with labels (N,)."""
+    rng = np.random.default_rng((seed, length, touching))
+    chosen = rng.integers(0, len(images), length)
+    ink = number_drawing(images[chosen], touching, rng)
+    return kind(ink, rng), "".join(map(str, labels[chosen]))
+
+
+def measure(results: list[dict], true: list[str]) -> dict[str, float]:
+    """The figures of a row, 0-1; a "?" is an error, spaces are ignored."""
+    numbers = [result["number"].replace(" ", "") for result in results]
+    right = np.array(numbers) == np.array(true)
+    score = np.array([result["score"] for result in results])
+    edits = sum(map(Levenshtein.distance, numbers, true))
+    # Calibration takes probabilities; here of two classes, of which the answer claims the first.
+    claims = np.stack([score, np.zeros(len(score))], axis=1)
+    return {
+        "wholly right": right.mean(),
+        "error per digit": edits / sum(map(len, true)),
+        "wrong with score >= 0.9": (~right & (score >= 0.9)).mean(),
+        "ECE": expected_calibration_error(np.where(right, 0, 1), claims),
+    }
+
+
+def milliseconds(call: Callable[[], object], calls: int = 15) -> float:
+    """Least time of a call, which other work on the machine disturbs least."""
+    times = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        call()
+        times.append(time.perf_counter() - start)
+    return 1000 * min(times)
+
+
+def print_numbers(read: Callable, images: np.ndarray, labels: np.ndarray, count: int) -> None:
+    """The table of numbers, by kind, length and whether digits touch."""
+    columns = list(measure([{"number": "1", "score": 1}], ["1"]))
+    print(f"| numbers | count | {' | '.join(columns)} |\n|---{'|---:' * (len(columns) + 1)}|")
+    for name, kind in KINDS.items():
+        for touching in (False, True):
+            together: tuple[list, list] = ([], [])
+            for length in LENGTHS[touching:]:
+                tasks = [(kind, length, touching, seed, images, labels) for seed in range(count)]
+                pairs = [compose(*task) for task in tqdm(tasks, leave=False)]
+                row = ([read(image) for image, _ in pairs], [true for _, true in pairs])
+                print_row(f"{name}, {length} digits", touching, *row)
+                for all_of, some in zip(together, row, strict=True):
+                    all_of += some
+            print_row(f"{name}, all", touching, *together)
+
+
+def print_row(name: str, touching: bool, results: list[dict], true: list[str]) -> None:
+    """One line of the table of numbers."""
+    cells = " | ".join(f"{figure:.1%}" for figure in measure(results, true).values())
+    print(f"| {name}, {'touching' if touching else 'apart'} | {len(true)} | {cells} |", flush=True)
+
+
+def print_non_digits(read: Callable, fashion_mnist_dir: Path, count: int) -> None:
+    """The table of non-digits: how many are taken for a number of two or more digits."""
+    rows = [
+        Row("houses", house, range(count)),
+        Row("words", word, fonts() * count),
+        *(
+            row
+            for row in non_digit_rows(fashion_mnist_dir)
+            if row.name in ("clothing", "scribbles")
+        ),
+    ]
+    print("\n| non-digits | count | two or more digits, score >= 0.5 |\n|---|---:|---:|")
+    for row in rows:
+        results = [
+            read(make_image(row.view, row.sources[i], i)) for i in tqdm(range(count), leave=False)
+        ]
+        numbers = [len(result["digits"]) > 1 and result["score"] >= 0.5 for result in results]
+        print(f"| {row.name} | {count} | {np.mean(numbers):.1%} |", flush=True)
+
+
+def print_times(read: Callable, classify: Callable, images: np.ndarray, labels: np.ndarray) -> None:
+    """The table of times, of one thread, as ratios to `image-classification` of one digit."""
+    single, five = (compose(drawn, length, False, 0, images, labels)[0] for length in (1, 5))
+    large = five.convert("RGB").resize((4000, 3000))
+    print("\n| time as a ratio to image-classification | |\n|---|---:|")
+    for name, image, reference in (
+        ("one digit", single, single),
+        ("five digits", five, single),
+        ("five digits, 12 megapixels", large, photo()),
+    ):
+        ratio = milliseconds(lambda i=image: read(i)) / milliseconds(
+            lambda r=reference: classify(r)
+        )
+        print(f"| {name} | {ratio:.1f} |", flush=True)
+
+
+def main() -> None:
+    """Print the tables."""
+    (arguments,) = HfArgumentParser(BenchmarkArguments).parse_args_into_dataclasses()
+    torch.set_num_threads(1)
+    splits = load_splits(arguments.dataset_name)
+    mnist = to_tensors(splits["train" if arguments.train_val_split else "test"], "image", "label")
+    if arguments.train_val_split:
+        _, mnist = carve_validation(mnist, arguments.train_val_split, arguments.seed)
+    images, labels = mnist.images.numpy(), mnist.labels.numpy()
+    model = load_pretrained(arguments.model_name_or_path).eval()
+    parts = {"model": model, "image_processor": MnistImageProcessor(), "device": "cpu"}
+    read, classify = NumberRecognitionPipeline(**parts), pipeline("image-classification", **parts)
+    print_numbers(read, images, labels, arguments.max_samples)
+    print_non_digits(read, arguments.fashion_mnist_dir, arguments.max_samples)
+    print_times(read, classify, images, labels)
+
+
+if __name__ == "__main__":
+    main()
