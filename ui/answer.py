@@ -43,7 +43,7 @@ INVITATION = message("invitation", "Write a digit or a number, or drop an image 
 
 
 def levels(pixels: np.ndarray | None) -> str:
-    """Pixels (28, 28) 0-1 as 784 bytes in base64; "" for None."""
+    """Pixels (28, 28), or any values, 0-1 as bytes 0-255 in base64; "" for None."""
     return "" if pixels is None else base64.b64encode(np.uint8(pixels * 255 + 0.5)).decode()
 
 

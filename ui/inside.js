@@ -1,13 +1,6 @@
 const details = element.querySelector("details");
-const status = element.querySelector("p");
-const canvases = [...element.querySelectorAll("canvas")];
-const bars = Array.from({ length: 10 }, (_, digit) => {
-  const bar = document.createElement("li");
-  bar.innerHTML = "<b>" + digit + "</b><i></i><u></u>";
-  return element.querySelector("ol").appendChild(bar);
-});
 const layers = [{ count: 1, side: 28 }, ...props.stages, { count: props.hidden_size, side: 1 }];
-let shown = ""; // the digit that the layers show
+let shown = ""; // the digit whose layers are shown
 let calling = false;
 
 // The maps of a layer, levels 0-255 in base64, as one sheet.
@@ -29,36 +22,32 @@ function paint(canvas, { count, side }, levels) {
 }
 
 function show(levels, outputs) {
-  canvases.forEach((canvas, i) => paint(canvas, layers[i], levels[i] ?? ""));
+  element.querySelectorAll("canvas").forEach((canvas, i) => paint(canvas, layers[i], levels[i] ?? ""));
   const [low, high] = [Math.min(...outputs), Math.max(...outputs)];
-  outputs.forEach((output, digit) => {
-    const [, bar, text] = bars[digit].children;
-    bar.style.backgroundSize = (100 * (output - low)) / (high - low) + "% 100%";
-    text.textContent = output.toFixed(1);
+  const bars = outputs.map((output, digit) => {
+    const bar = document.createElement("li");
+    bar.innerHTML = "<b>" + digit + "</b><i></i><u>" + output.toFixed(1) + "</u>";
+    bar.children[1].style.backgroundSize = (100 * (output - low)) / (high - low) + "% 100%";
+    return bar;
   });
+  element.querySelector("ol").replaceChildren(...bars);
 }
 
 // Closed, it asks nothing. One call at a time: the newest digit waits for it.
 async function look() {
   const digit = props.value;
   if (calling || !details.open || (digit && digit === shown)) return;
-  let line = "Write a digit to see its way through the network.";
-  shown = "";
-  if (digit) {
-    calling = true;
-    const answer = await server.look(digit);
-    calling = false;
-    line = answer?.line ?? "The server does not answer. It is asked again with the next digit.";
-    if (answer?.levels) {
-      show([digit, ...answer.levels], answer.outputs);
-      line = "Strongest maps first, by their mean. White is the largest value of the layer.";
-      shown = digit;
-    }
-  }
-  status.textContent = line;
+  calling = true;
+  const answer = digit ? await server.look(digit) : { line: "Write a digit to see its way here." };
+  calling = false;
+  shown = answer?.levels ? digit : "";
+  if (shown) show([digit, ...answer.levels], answer.outputs);
+  element.querySelector("p").textContent = shown
+    ? "Strongest maps first, by their mean. White is the largest value of the layer."
+    : (answer?.line ?? "The server does not answer. It is asked again with the next digit.");
   details.classList.toggle("idle", !shown);
   if (props.value !== digit) look();
 }
 watch("value", look);
 details.addEventListener("toggle", look);
-show([], []);
+show([], Array(10).fill(0));

@@ -16,46 +16,35 @@ from ui.sheet import assets
 
 
 class Inside(gr.HTML):
-    """Shows its value, `seen` of a digit (ui/answer.py) or "", at each layer, while it is open."""
+    """Shows its value, a digit's `seen` (ui/answer.py) or "", layer by layer while it is open."""
 
     def __init__(self, model: PreTrainedModel):
-        model = copy.deepcopy(model)  # the hooks would catch the passes of others, too
+        model = copy.deepcopy(model)  # hooks would catch the passes of others, too
         batcher = Batcher(lambda digits: trace(model, np.stack(digits)))
 
         async def look(seen: str) -> dict:
             try:
-                if len(seen) > 2 * IMAGE_SIZE**2:
-                    raise ValueError
-                digit = np.frombuffer(base64.b64decode(seen, validate=True), np.uint8)
+                digit = np.frombuffer(base64.b64decode(str(seen)[:2000], validate=True), np.uint8)
                 return await batcher(digit.reshape(IMAGE_SIZE, IMAGE_SIZE))
-            except (TypeError, ValueError):
+            except ValueError:
                 return message("error", "The digit did not arrive whole. Please write once more.")
             except Busy:
                 return message("error", "Too many people look at the moment. Please wait a little.")
 
-        super().__init__(
-            "",
-            **assets("inside"),
-            server_functions=[look],
-            stages=[
-                {
-                    "count": count,
-                    "side": IMAGE_SIZE >> stage,
-                    # The receptive field: a stage pools by 2 between two 3x3 convolutions.
-                    "field": min(7 * 2**stage - 6, IMAGE_SIZE),
-                }
-                for stage, count in enumerate(model.config.conv_channels, 1)
-            ],
-            hidden_size=model.config.hidden_size,
-            elem_id="inside",
-        )
+        # A stage pools by 2 between two 3x3 convolutions: hence its receptive field.
+        stages = [
+            {"count": count, "side": IMAGE_SIZE >> k, "field": min(7 * 2**k - 6, IMAGE_SIZE)}
+            for k, count in enumerate(model.config.conv_channels, 1)
+        ]
+        props = {"stages": stages, "hidden_size": model.config.hidden_size}
+        super().__init__("", **assets("inside"), **props, server_functions=[look], elem_id="inside")
 
 
 def trace(model: PreTrainedModel, digits: np.ndarray) -> list[dict]:
     """What the layers make of digits (B, 28, 28) uint8, by forward hooks: for each digit a dict.
 
-    levels   for each stage, its feature maps, those with the highest mean first, and for the dense
-             layer its values: levels 0-255 of the layer's maximum, in base64
+    levels   of each stage the feature maps, highest mean first, and the values of the dense layer:
+             0-255 of the layer's maximum, in base64
     outputs  ten logits
     """
     caught = []
@@ -68,14 +57,13 @@ def trace(model: PreTrainedModel, digits: np.ndarray) -> list[dict]:
         logits = model(torch.from_numpy(digits)[:, None] / 255).logits
     for hook in hooks:
         hook.remove()
+
+    def encode(layer: torch.Tensor) -> str:
+        if layer.ndim == 3:
+            layer = layer[layer.mean((1, 2)).argsort(descending=True)]
+        return levels((layer / layer.max().clamp(min=1e-12)).numpy())
+
     return [
-        {"levels": [layer_levels(layer[row]) for layer in caught], "outputs": outputs}
-        for row, outputs in enumerate(logits.tolist())
+        {"levels": [encode(layer) for layer in layers], "outputs": outputs.tolist()}
+        for *layers, outputs in zip(*caught, logits, strict=True)
     ]
-
-
-def layer_levels(layer: torch.Tensor) -> str:
-    """Maps (C, H, W), or values (C,), as in `trace`."""
-    if layer.ndim == 3:
-        layer = layer[layer.mean((1, 2)).argsort(descending=True)]
-    return levels((layer / layer.max().clamp(min=1e-12)).numpy())

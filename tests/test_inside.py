@@ -1,0 +1,186 @@
+"""Inside the network: the view shows what the model computes, and asks for it only while open."""
+
+import base64
+import json
+import urllib.request
+
+import gradio as gr
+import numpy as np
+import pytest
+import torch
+from playwright.sync_api import expect
+
+from conftest import ROOT
+from image_processing_mnist import MnistImageProcessor
+from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
+from ui.inside import Inside, trace
+
+
+def call(url: str, seen: object) -> dict:
+    """Ask the running app as its page does."""
+    config = json.load(urllib.request.urlopen(f"{url}/config"))
+    (component,) = (c for c in config["components"] if c["props"].get("elem_id") == "inside")
+    body = {"data": seen, "component_id": component["id"], "fn_name": "look", "session_hash": "x"}
+    request = urllib.request.Request(
+        f"{url}/gradio_api/component_server/",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    return json.load(urllib.request.urlopen(request))
+
+
+def check(model, digit: np.ndarray, answer: dict) -> None:
+    """The answer for a digit (28, 28) uint8 against the model's layers, called one by one."""
+    maps = torch.from_numpy(digit)[None, None] / 255
+    *sheets, dense_levels = (
+        np.frombuffer(base64.b64decode(text), np.uint8) / 255 for text in answer["levels"]
+    )
+    with torch.inference_mode():
+        np.testing.assert_allclose(answer["outputs"], model(maps).logits[0], atol=1e-3)
+        for index, sheet in enumerate(sheets):
+            maps = model.features[7 * index : 7 * index + 7](maps)
+            stage = maps[0, maps[0].mean((1, 2)).argsort(descending=True)]
+            stage = stage / stage.max().clamp(min=1e-12)
+            np.testing.assert_allclose(sheet.reshape(stage.shape), stage, atol=0.003)
+        dense = model.head[:4](maps)[0]
+    assert len(sheets) == len(model.config.conv_channels)
+    np.testing.assert_allclose(dense_levels, dense / dense.max().clamp(min=1e-12), atol=0.003)
+
+
+def test_the_app_shows_what_each_layer_of_its_model_computes(app_url, digits):
+    model = load_pretrained(str(ROOT / "model"))
+    images = MnistImageProcessor()(digits[0][:5], return_tensors="pt")["pixel_values"][:, 0]
+    for digit in (255 * images).byte().numpy():
+        check(model, digit, call(app_url, base64.b64encode(digit.tobytes()).decode()))
+
+
+def test_any_number_of_stages_and_digits_at_once():
+    torch.manual_seed(0)
+    model = MnistForImageClassification(MnistConfig((4, 6), hidden_size=9)).eval()
+    rng = np.random.default_rng(0)
+    digits = rng.integers(0, 256, (3, 28, 28), np.uint8)
+    digits[1] = 0
+    for digit, answer in zip(digits, trace(model, digits), strict=True):
+        check(model, digit, answer)
+
+
+def test_one_pixel_sees_as_much_of_the_input_as_its_caption_says():
+    torch.manual_seed(0)
+    model = MnistForImageClassification(MnistConfig((8, 8, 8))).eval()
+    with gr.Blocks():
+        stages = Inside(model).props["stages"]
+    for number, stage in enumerate(stages, 1):
+        pixel_values = torch.rand(200, 1, 28, 28, requires_grad=True)
+        maps = model.features[: 7 * number](pixel_values)
+        assert maps.shape[1:] == (stage["count"], stage["side"], stage["side"])
+        middle = maps[:, :, stage["side"] // 2, stage["side"] // 2]
+        (gradient,) = torch.autograd.grad(middle.sum(), pixel_values)
+        assert gradient.abs().sum((0, 1, 2)).count_nonzero() == stage["field"]
+
+
+@pytest.mark.parametrize("seen", [None, 7, {}, ["A"] * 1048, "é", "AAAA", "A" * 10**6])
+def test_a_forged_call_gets_a_sentence(app_url, seen):
+    assert "write once more" in call(app_url, seen)["line"]
+
+
+SHOWS_WHAT_WAS_READ = """() => {
+  const [answer, inside] = ["#answer", "#inside"].map((id) => document.querySelector(id));
+  const images = [answer.querySelector(".seen"), inside.querySelector("canvas")];
+  const outputs = [...inside.querySelectorAll("u")].map((text) => Number(text.textContent));
+  const best = answer.querySelector(".best")?.dataset.digit;
+  return images[0].toDataURL() === images[1].toDataURL() && outputs[best] === Math.max(...outputs)
+    && inside.querySelector("p").textContent.startsWith("Strongest");
+}"""
+
+
+def asked_for(request):
+    """The server function that a request calls."""
+    return "component_server" in request.url and request.post_data_json["fn_name"]
+
+
+@pytest.fixture
+def page(app_url, browser):
+    with browser.new_context(viewport={"width": 360, "height": 740}) as context:
+        page = context.new_page()
+        problems, page.asked = [], []
+        page.on("pageerror", lambda error: problems.append(str(error)))
+        page.on("request", lambda request: page.asked.append(asked_for(request)))
+        page.goto(app_url)
+        page.locator("#sheet canvas").wait_for()
+        yield page
+        assert not problems
+        assert page.evaluate("document.documentElement.scrollWidth") <= 360
+
+
+def write(page, *points: tuple[int, int]) -> None:
+    """One stroke; the sheet is 150 x 100."""
+    box = page.locator("#sheet canvas").bounding_box()
+    unit = box["height"] / 100
+    places = [(box["x"] + x * unit, box["y"] + y * unit) for x, y in points]
+    page.mouse.move(*places[0])
+    page.mouse.down()
+    for place in places[1:]:
+        page.mouse.move(*place, steps=5)
+    page.mouse.up()
+
+
+def clear(page) -> None:
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.locator("#answer .verdict")).to_contain_text("Write a digit")
+
+
+PLACE = "document.querySelector('#sheet canvas').getBoundingClientRect().top + scrollY"
+ONE, SEVEN = [(75, 20), (75, 80)], [(55, 20), (95, 20), (70, 85)]
+
+
+def test_it_follows_what_is_written_while_open_and_asks_nothing_closed(page):
+    inside = page.locator("#inside")
+    best, summary = page.locator("#answer .best"), inside.locator("summary")
+    write(page, *ONE)
+    expect(best).to_have_attribute("data-digit", "1")
+    assert "read" in page.asked and "look" not in page.asked
+
+    place = page.evaluate(PLACE)
+    summary.click()
+    page.wait_for_function(SHOWS_WHAT_WAS_READ)
+    assert page.evaluate(PLACE) == place
+    clear(page)
+    expect(inside.locator("p")).to_contain_text("Write a digit")
+    page.evaluate("scrollTo(0, 0)")
+    write(page, *SEVEN)
+    expect(best).to_have_attribute("data-digit", "7")
+    page.wait_for_function(SHOWS_WHAT_WAS_READ)
+
+    clear(page)
+    expect(inside.locator("p")).to_contain_text("Write a digit")
+    summary.click()
+    asked = page.asked.count("look")
+    page.evaluate("scrollTo(0, 0)")
+    write(page, *ONE)
+    expect(best).to_have_attribute("data-digit", "1")
+    assert page.asked.count("look") == asked
+    summary.click()
+    page.wait_for_function(SHOWS_WHAT_WAS_READ)
+
+
+@pytest.mark.parametrize("failure", ["status 500", "no connection"])
+def test_a_failure_is_said_and_the_next_digit_is_asked_for_again(page, failure):
+    def fail(route):
+        if asked_for(route.request) != "look":
+            route.continue_()
+        elif failure == "status 500":
+            route.fulfill(status=500, json={"detail": "broken"})
+        else:
+            route.abort()
+
+    line = page.locator("#inside p")
+    page.locator("#inside summary").click()
+    expect(line).to_contain_text("Write a digit")
+    page.evaluate("scrollTo(0, 0)")
+    page.route("**/component_server/**", fail)
+    write(page, *ONE)
+    expect(line).to_contain_text("does not answer")
+    page.unroute("**/component_server/**")
+    clear(page)
+    write(page, *SEVEN)
+    page.wait_for_function(SHOWS_WHAT_WAS_READ)
