@@ -24,8 +24,9 @@ from playwright.sync_api import expect
 from conftest import ROOT
 from modeling_mnist import load_pretrained
 from scripts.serve import serve_app
-from ui.corrections import MAX_SESSIONS, PER_HOUR, PER_LABEL, PER_SESSION, Corrections
+from ui.corrections import PER_HOUR, PER_LABEL, PER_SESSION, Corrections
 
+expect.set_options(timeout=60_000)
 CONSENT = (
     "A click on a digit keeps the 28x28 image shown above, the label, the model's answer, its "
     "confidence, the model's name and the day; nothing else, not who you are."
@@ -165,17 +166,15 @@ def press(page, label: str) -> None:
     page.keyboard.press("Enter")
 
 
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+
+
 @pytest.mark.parametrize(
     "act, label, name, options",
     [
-        (click, "8", "an 8", {"viewport": {"width": 1280, "height": 900}}),
-        (
-            tap,
-            "none",
-            "not a digit",
-            {"viewport": {"width": 360, "height": 740}, "has_touch": True},
-        ),
-        (press, "7", "a 7", {"color_scheme": "dark"}),
+        (click, "8", "an 8", {"viewport": WIDE}),
+        (tap, "none", "not a digit", {"viewport": PHONE, "has_touch": True}),
+        (press, "7", "a 7", {"viewport": WIDE, "color_scheme": "dark"}),
     ],
 )
 def test_a_click_is_kept_after_ten_seconds(app, browser, act, label, name, options):
@@ -193,7 +192,6 @@ def test_a_click_is_kept_after_ten_seconds(app, browser, act, label, name, optio
         page.clock.fast_forward(10_000)
         expect(page.get_by_role("button", name="Undo the correction")).to_be_hidden()
         wait_for(path(folder, label, pixels))
-        expect(page.get_by_role("alert")).to_be_empty()
         assert len(calls) == 1
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     with Image.open(path(folder, label, pixels)) as kept:
@@ -306,7 +304,6 @@ def test_corrections_are_bounded(corrections):
     assert answers[:left] == [""] * left
     assert {answer[:31] for answer in answers[left:]} == {"Too many corrections came within"[:31]}
     assert len(assert_whole(corrections.folder)) == PER_HOUR
-    assert len(corrections.sessions) <= MAX_SESSIONS
 
 
 def test_the_same_click_is_the_same_file_and_a_label_can_be_full(corrections):

@@ -1,7 +1,7 @@
 """Keeps what visitors say that an image is, as CORRECTIONS_DIR/<label>/<hash of its pixels>.png.
 
-The folder is an `imagefolder` of `datasets`; README.md tells how to train on it. Whoever can reach
-the app can send anything here, so that all of it is checked, and bounded.
+The folder is an `imagefolder` of `datasets`. Whoever can reach the app can send anything here: all
+of it is checked, and bounded.
 """
 
 import asyncio
@@ -10,7 +10,7 @@ import io
 import logging
 import os
 import time
-from collections import Counter, deque
+from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -29,7 +29,6 @@ LABELS = (*"0123456789", "none")
 SIDE = 28  # pixels
 PER_SESSION, PER_HOUR = 20, 200  # corrections, those that the disk does not take among them
 PER_LABEL = 9000  # images: the Hub takes 10,000 files in a folder
-MAX_SESSIONS = 10_000  # that are remembered
 
 
 class Refused(Exception):
@@ -47,10 +46,10 @@ class Corrections:
 
     def __init__(self, folder: str | Path, model: PreTrainedModel, model_id: str):
         self.folder, self.model, self.model_id = Path(folder), model, model_id
-        self.sessions: Counter[str] = Counter()
+        self.sessions: deque[str] = deque(maxlen=10_000)  # of the last corrections
         self.times: deque[float] = deque(maxlen=PER_HOUR)
-        # `datasets` passes over hidden files. Each process has its own, and writes it anew each
-        # time: two never write to one, and few are left behind.
+        # Hidden files are not loaded. One for each process: no other writes to it, and a process
+        # that is killed leaves no more than one behind.
         self.aside = self.folder / f".{token_hex(8)}"
         self.writer = ThreadPoolExecutor(1)  # its own: a disk that hangs holds up no answer
 
@@ -70,24 +69,20 @@ class Corrections:
         return ""
 
     def _count(self, session: str) -> None:
-        now = time.monotonic()
-        if self.sessions[session] >= PER_SESSION:
+        if self.sessions.count(session) >= PER_SESSION:
             raise Refused(f"A visit can send {PER_SESSION} corrections. Thank you for these.")
-        if len(self.times) == PER_HOUR and now - self.times[0] < 3600:
+        if len(self.times) == PER_HOUR and time.monotonic() - self.times[0] < 3600:
             raise Refused("Too many corrections came within an hour. Please come back later.")
-        if session not in self.sessions and len(self.sessions) >= MAX_SESSIONS:
-            del self.sessions[next(iter(self.sessions))]
-        self.sessions[session] += 1
-        self.times.append(now)
+        self.sessions.append(session)
+        self.times.append(time.monotonic())
 
     def _keep(self, label: str, pixels: bytes) -> None:
-        folder = self.folder / label
-        file = folder / f"{sha256(pixels).hexdigest()[:16]}.png"
+        file = self.folder / label / f"{sha256(pixels).hexdigest()[:16]}.png"
         try:
-            folder.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(parents=True, exist_ok=True)
             if file.exists():
                 return
-            if len(os.listdir(folder)) >= PER_LABEL:
+            if len(os.listdir(file.parent)) >= PER_LABEL:
                 raise Refused(f"There are {PER_LABEL:,} images of this label already. Thank you.")
             self.aside.write_bytes(self._png(pixels))
             self.aside.replace(file)
