@@ -26,7 +26,6 @@ from transformers import PreTrainedModel
 from ui.saliency import classify
 
 LABELS = (*"0123456789", "none")
-SIDE = 28  # pixels
 PER_SESSION, PER_HOUR = 20, 200  # corrections, those that the disk does not take among them
 PER_LABEL = 9000  # images: the Hub takes 10,000 files in a folder
 
@@ -91,10 +90,9 @@ class Corrections:
             raise Refused("The server cannot save it. Please tell who runs this app.") from error
 
     def _png(self, pixels: bytes) -> bytes:
-        levels = np.frombuffer(pixels, np.uint8).reshape(SIDE, SIDE)
-        (probabilities,) = classify(
-            self.model, torch.from_numpy(levels / np.float32(255))[None, None]
-        )
+        levels = np.frombuffer(pixels, np.uint8).reshape(28, 28)
+        pixel_values = torch.from_numpy(levels / np.float32(255))[None, None]
+        (probabilities,) = classify(self.model, pixel_values)
         text = PngInfo()
         text.add_text("answer", self.model.config.id2label[int(probabilities.argmax())])
         text.add_text("confidence", f"{probabilities.max():.4f}")
@@ -116,7 +114,7 @@ def check(sent: object) -> tuple[str, bytes, str]:
         if label not in LABELS or len(seen) > 2000 or len(session) > 40:
             raise ValueError
         pixels = base64.b64decode(seen, validate=True)
-        if len(pixels) != SIDE**2 or not any(pixels) or not isinstance(session, str):
+        if len(pixels) != 784 or not any(pixels) or not isinstance(session, str):
             raise ValueError
     except (TypeError, KeyError, ValueError) as error:
         raise Refused("It did not arrive whole. Please click once more.") from error
