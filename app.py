@@ -21,6 +21,7 @@ from ui.answer import Answer, describe, message
 from ui.batcher import Batcher, Busy
 from ui.corrections import Corrections
 from ui.images import ImageFile, open_image
+from ui.inside import Inside
 from ui.saliency import classify, saliency_maps
 from ui.sheet import Examples, Sheet, decode
 
@@ -122,6 +123,7 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
             with gr.Row(elem_classes="desk"):
                 sheet = Sheet(read)
                 answer = Answer(correct if CORRECTIONS_DIR else None)
+            inside = Inside(model)
             examples = Examples(sorted((HERE / "examples").glob("*.[jp]*g")))
         with gr.Tab("About the model"):
             show_about(MODEL_ID)
@@ -129,6 +131,8 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
     # In the browser alone: what comes from one component goes to the next.
     sheet.input(None, sheet, answer, js="(value) => value", show_progress="hidden")
     examples.select(None, examples, sheet, js="(value) => value", show_progress="hidden")
+    chosen = "(value) => value.digits?.[value.chosen]?.seen ?? ''"
+    answer.select(None, answer, inside, js=chosen, show_progress="hidden")
     # For programs alone.
     gr.on([], predict, ImageFile(visible=False), gr.Label(visible=False), api_name="predict")
 

@@ -10,6 +10,7 @@ memory, or give away a file. The same seed gives the same cases.
 """
 
 import argparse
+import base64
 import io
 import json
 import random
@@ -23,7 +24,7 @@ import numpy as np
 from PIL import Image
 
 from scripts.serve import ROOT, memory, serve_app
-from scripts.strokes import FIVE, sent_by_canvas
+from scripts.strokes import FIVE, growing, sent_by_sheet
 
 SERVER_FILES = ["/etc/passwd", "app.py", str(ROOT / "examples" / "1-mnist.png")]
 TIMEOUT = 60  # seconds
@@ -56,7 +57,7 @@ def png_bomb(width: int, height: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-(DRAWING,) = sent_by_canvas(FIVE, 1)
+DRAWING = sent_by_sheet(growing(FIVE, 1)[0])
 IMAGE = Image.open(io.BytesIO(DRAWING)).convert("RGB")
 WHOLE = [encode(IMAGE, kind) for kind in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")]
 BOMBS = [png_bomb(20_000, 20_000), png_bomb(8_000, 7_999), png_bomb(2**31 - 1, 2**31 - 1)]
@@ -69,11 +70,16 @@ NO_IMAGES = [
     b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file\n",
     b"PK\3\4" + b"\0" * 100,
 ]
-NO_DRAWINGS = [
-    None, 7, True, [], {}, "x", "data:image/png;base64,", "data:image/png;base64,AAAA",
-    "data:image/png;base64," + "A" * 1_000_000, "data:text/html;base64,PGI+", "/etc/passwd",
-    "file:///etc/passwd", {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
-    "\0" * 1000, [[[[[[]]]]]], "9" * 20_000_000,
+PNG = "data:image/png;base64,"
+NO_SHEETS = [
+    None, 7, True, [], {}, "x", PNG, [PNG], {"image": None, "resting": True}, {"image": 7},
+    *({"image": image, "resting": True} for image in (
+        PNG, PNG + "AAAA", PNG + "A" * 1_000_000, "data:text/html;base64,PGI+", "/etc/passwd",
+        "file:///etc/passwd", {"path": "/etc/passwd", "meta": {"_type": "gradio.FileData"}},
+        "\0" * 1000, [[[[[[]]]]]], "9" * 20_000_000,
+        *(PNG + base64.b64encode(bomb).decode() for bomb in BOMBS))),
+    {"image": PNG + base64.b64encode(DRAWING).decode()},
+    {"image": PNG + base64.b64encode(DRAWING).decode(), "resting": [[7]]},
 ]  # fmt: skip
 NOT_UPLOADED = [
     *({"path": path} for path in SERVER_FILES),
@@ -115,13 +121,8 @@ class Attacker:
 
     def __init__(self, url: str):
         self.http = httpx.Client(base_url=url, timeout=TIMEOUT)
-        config = self.http.get("/config").json()
-        canvas = next(c["id"] for c in config["components"] if c["props"].get("elem_id") == "draw")
-        self.fn_index = next(
-            d["id"]
-            for d in config["dependencies"]
-            if d["targets"] == [[canvas, "input"]] and d["backend_fn"]
-        )
+        config = self.http.get("/config").json()["components"]
+        self.sheet = next(c["id"] for c in config if c["props"].get("elem_id") == "sheet")
 
     def upload(self, content: bytes, name: str) -> str:
         """Send a file and ask `/predict` for its digit."""
@@ -147,28 +148,23 @@ class Attacker:
             return "a digit"
         return told(json.loads(stream.rpartition("data: ")[2]))
 
-    def draw(self, drawing: object) -> str:
-        """Send any JSON as the canvas's drawing."""
-        session = {"session_hash": f"{random.getrandbits(64):x}"}
-        body = {"data": [drawing], "fn_index": self.fn_index, **session}
-        answer = self.http.post("/gradio_api/queue/join", json=body)
+    def write(self, sheet: object, function: str = "read") -> str:
+        """Send any JSON as what is on the sheet."""
+        session = f"{random.getrandbits(64):x}"
+        call = {"component_id": self.sheet, "fn_name": function, "session_hash": session}
+        answer = self.http.post("/gradio_api/component_server/", json={"data": sheet} | call)
         if answer.is_error:
             return outcome(answer.status_code)
-        with self.http.stream("GET", "/gradio_api/queue/data", params=session) as stream:
-            for line in stream.iter_lines():
-                if "process_completed" in line:
-                    if leaks(line):
-                        return "a file was given away"
-                    done = json.loads(line[6:])
-                    return "a sentence" if done["success"] else told(done["output"])
-        return "no answer"
+        if leaks(answer.text):
+            return "a file was given away"
+        return "a sentence" if answer.json()["kind"] == "error" else "a digit"
 
     def attempt(self, rng: random.Random) -> str:
         """One hostile upload or call, chosen at random."""
         name = rng.choice(
             ["a.png", "a.jpg", "../../a.gif", "a.svg", "a\0.tiff", "ä" * 200 + ".bmp"]
         )
-        match rng.choices(range(6), [80, 6, 3, 5, 5, 2])[0]:
+        match rng.choices(range(7), [60, 6, 3, 20, 5, 2, 4])[0]:
             case 0:
                 return self.upload(mutate(rng.choice(WHOLE), rng), name)
             case 1:
@@ -176,12 +172,14 @@ class Attacker:
             case 2:
                 return self.upload(rng.choice(BOMBS), name)
             case 3:
-                return self.draw(rng.choice(NO_DRAWINGS))
+                return self.write(rng.choice(NO_SHEETS))
             case 4:
                 answer = self.predict(rng.choice(NOT_UPLOADED))
                 return "a file was given away" if answer == "a digit" else answer
             case 5:
                 return self.call(rng.choice(NO_JSON))
+            case 6:
+                return self.write(SERVER_FILES[0], rng.choice(["postprocess", "__init__", "", "x"]))
 
 
 def outcome(status: int) -> str:

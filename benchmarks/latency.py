@@ -1,32 +1,34 @@
 """How long a visitor waits: for the page, and for the answer while drawing.
 
     python -m benchmarks.latency
+    python -m benchmarks.latency --against 0e612f6      # beside the page of an earlier commit
 
-Headless Chromium on the same machine, each load in a fresh browser context. The canvas works as
+Headless Chromium on the same machine, each load in a fresh browser context. The sheet works as
 soon as it is painted. In mid-stroke, with the pen moving at every frame, one pointer event is timed
-from its dispatch until the page shows the answer that includes it: the canvas's own delay, a call
+from its dispatch until the page shows the answer that includes it: the sheet's own delay, a call
 that is still under way, the round trip to the server, and one frame.
 """
 
 import argparse
+from contextlib import ExitStack
 from itertools import pairwise
 
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
 from scripts.browser import launch_chromium
-from scripts.serve import serve_app
+from scripts.serve import ROOT, checked_out, serve_app
 from scripts.strokes import FIVE
 
 # Moves the pen through `points`, one a frame, and resolves to the milliseconds from the last event
 # to the answer that includes it, after which the page is at rest.
 TIME_LAST_EVENT = """(points) => new Promise((resolve, reject) => {
-  const canvas = document.querySelector("#draw canvas");
+  const canvas = document.querySelector("#sheet canvas, #draw canvas");
   let sent = null, answered = null;
   const observer = new MutationObserver(() =>
     requestAnimationFrame(() => (answered = performance.now())));
   const all = { subtree: true, childList: true, characterData: true, attributes: true };
-  observer.observe(document.querySelector("#digit"), all);
+  observer.observe(document.querySelector("#answer, #digit"), all);
   (function move() {
     const [clientX, clientY] = points.shift();
     sent = performance.now();
@@ -45,7 +47,7 @@ TIME_LAST_EVENT = """(points) => new Promise((resolve, reject) => {
 })"""
 FIRST_CANVAS = """
 const seen = new MutationObserver(() => {
-  if (!document.querySelector("#draw canvas")) return;
+  if (!document.querySelector("#sheet canvas, #draw canvas")) return;
   seen.disconnect();
   requestAnimationFrame(() => requestAnimationFrame(() => (window.drawn = performance.now())));
 });
@@ -68,8 +70,9 @@ def time_strokes(browser: Browser, url: str, events: int) -> list[float]:
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(url)
-        box = page.locator("#draw canvas").bounding_box()
-        corner, side = (box["x"], box["y"]), box["width"]
+        box = page.locator("#sheet canvas, #draw canvas").bounding_box()
+        side = box["height"]
+        corner = (box["x"] + (box["width"] - side) / 2, box["y"])
         times = []
         for _ in range(events):
             # Part of a 5 at a pen's pace, of random length: calls are under way at its end.
@@ -86,17 +89,25 @@ def time_strokes(browser: Browser, url: str, events: int) -> list[float]:
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--against", metavar="COMMIT", help="a commit to compare with")
     parser.add_argument("--loads", type=int, default=10, help="how often the page is loaded")
     parser.add_argument("--events", type=int, default=200, help="pointer events that are timed")
     arguments = parser.parse_args()
-    with serve_app() as (url, _), sync_playwright() as playwright:
-        browser = launch_chromium(playwright)
-        loads = [load_page(browser, url) for _ in range(arguments.loads)]
-        events = time_strokes(browser, url, arguments.events)
-    print("| milliseconds | n | p50 | p95 |\n|---|---|---|---|")
-    for name, times in (("load to canvas", loads), ("pointer event to answer", events)):
-        p50, p95 = np.percentile(times, [50, 95])
-        print(f"| {name} | {len(times)} | {p50:.0f} | {p95:.0f} |")
+    with ExitStack() as stack:
+        browser = launch_chromium(stack.enter_context(sync_playwright()))
+        codes = {"here": ROOT}
+        if arguments.against:
+            codes[arguments.against] = stack.enter_context(checked_out(arguments.against))
+        times = {}
+        for name, folder in codes.items():
+            with serve_app(folder=folder) as (url, _):
+                loads = [load_page(browser, url) for _ in range(arguments.loads)]
+                times[name] = loads, time_strokes(browser, url, arguments.events)
+    print("| milliseconds | of | n | p50 | p95 |\n|---|---|---|---|---|")
+    for row, title in enumerate(("load to sheet", "pointer event to answer")):
+        for name, pair in times.items():
+            p50, p95 = np.percentile(pair[row], [50, 95])
+            print(f"| {title} | {name} | {len(pair[row])} | {p50:.0f} | {p95:.0f} |")
 
 
 if __name__ == "__main__":

@@ -3,8 +3,8 @@
     python -m benchmarks.prediction
     python -m benchmarks.prediction --against 0e612f6
 
-The canvas is timed as the page answers it: drawings as they grow, from PNG to probabilities and
-saliency map, the mean over all of them. Photo and MNIST are timed from pixels to probabilities. The
+Drawings are timed as the page answers them while they grow, from PNG to probabilities and saliency
+map, the mean over all of them. Photo and MNIST are timed from pixels to probabilities. The
 plain resize turns an image grey and resizes it to 28x28, which no digit off its centre survives,
 and has no saliency map. Commits take turns, each in processes of its own.
 """
@@ -14,17 +14,18 @@ import json
 import subprocess
 import sys
 import tempfile
+from contextlib import ExitStack
 from pathlib import Path
 
 import numpy as np
 from datasets import load_dataset
 from PIL import Image, ImageDraw
 
-from scripts.serve import ROOT
-from scripts.strokes import EIGHT, FIVE, SEVEN, TWO, sent_by_canvas
+from scripts.serve import ROOT, checked_out
+from scripts.strokes import EIGHT, FIVE, SEVEN, TWO, growing, sent_by_sheet
 
 DRIVER = Path(__file__).parent / "prediction_driver.py"
-TASKS = {"canvas": "canvas, as a drawing grows", "photo": "photo of 12 megapixels",
+TASKS = {"drawing": "drawing, as it grows", "photo": "photo of 12 megapixels",
          "mnist": "1,000 digits of MNIST in one call"}  # fmt: skip
 
 
@@ -40,9 +41,9 @@ def photo(width: int = 4000, height: int = 3000) -> Image.Image:
 
 def save_inputs(folder: Path) -> None:
     """Write what is timed: growing drawings, a photo, and the training part of MNIST's sample."""
-    files = [file for strokes in (TWO, FIVE, SEVEN, EIGHT) for file in sent_by_canvas(strokes, 5)]
-    for number, file in enumerate(files):
-        (folder / f"canvas-{number:02}.png").write_bytes(file)
+    drawings = [image for strokes in (TWO, FIVE, SEVEN, EIGHT) for image in growing(strokes, 5)]
+    for number, drawing in enumerate(drawings):
+        (folder / f"drawing-{number:02}.png").write_bytes(sent_by_sheet(drawing))
     np.save(folder / "photo.npy", np.asarray(photo())[None])
     digits = load_dataset(str(ROOT / "tests" / "mnist"), split="train")["image"]
     np.save(folder / "mnist.npy", np.stack(digits))
@@ -60,22 +61,15 @@ def main() -> None:
     parser.add_argument("--against", metavar="COMMIT", help="a commit to compare with")
     parser.add_argument("--rounds", type=int, default=3, help="processes of each commit")
     arguments = parser.parse_args()
-    with tempfile.TemporaryDirectory() as folder:
-        inputs, old = Path(folder), Path(folder) / "code"
+    with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
+        inputs, codes = Path(folder), {"here": ROOT}
         save_inputs(inputs)
-        codes = {"here": ROOT}
-        git = ["git", "-C", str(ROOT), "worktree"]
         if arguments.against:
-            subprocess.run([*git, "add", "-q", "--detach", str(old), arguments.against], check=True)
-            codes[arguments.against] = old
-        try:
-            rounds = [
-                {name: time_code(code, inputs) for name, code in codes.items()}
-                for _ in range(arguments.rounds)
-            ]
-        finally:
-            if arguments.against:
-                subprocess.run([*git, "remove", "--force", str(old)], check=True)
+            codes[arguments.against] = stack.enter_context(checked_out(arguments.against))
+        rounds = [
+            {name: time_code(code, inputs) for name, code in codes.items()}
+            for _ in range(arguments.rounds)
+        ]
     print("| median, milliseconds | here | reference | | ratio |\n|---|---|---|---|---|")
     for task, title in TASKS.items():
         here, plain = (

@@ -17,9 +17,17 @@ from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 
 try:
-    from ui.saliency import classify_with_saliency
-except ModuleNotFoundError:  # its name at 0e612f6
-    from explain import classify_and_explain as classify_with_saliency
+    from ui.saliency import classify, saliency_maps
+
+    def answer(pixel_values: torch.Tensor) -> object:
+        """Probabilities and saliency maps."""
+        return classify(model, pixel_values), saliency_maps(model, pixel_values)
+except ModuleNotFoundError:  # at 0e612f6
+    from explain import classify_and_explain
+
+    def answer(pixel_values: torch.Tensor) -> object:
+        """Probabilities and saliency maps."""
+        return classify_and_explain(model, pixel_values)
 
 model = load_pretrained("model").eval()
 processor = MnistImageProcessor.from_pretrained("model")
@@ -47,17 +55,17 @@ def resized(images: list[Image.Image]) -> torch.Tensor:
 
 
 @torch.inference_mode()
-def classify(pixel_values: torch.Tensor) -> torch.Tensor:
+def probabilities(pixel_values: torch.Tensor) -> torch.Tensor:
     """Probabilities (B, 10)."""
     return model(pixel_values).logits.softmax(1)
 
 
-def time_canvas(paths: list[Path], calls: int) -> tuple[float, float]:
+def time_drawings(paths: list[Path], calls: int) -> tuple[float, float]:
     """Mean over the drawings, of ours and of the plain resize."""
     times = [
         (
-            median_ms(lambda p=p: classify_with_saliency(model, ours([Image.open(p)])), calls),
-            median_ms(lambda p=p: classify(resized([Image.open(p)])), calls),
+            median_ms(lambda p=p: answer(ours([Image.open(p)])), calls),
+            median_ms(lambda p=p: probabilities(resized([Image.open(p)])), calls),
         )
         for p in paths
     ]
@@ -67,14 +75,14 @@ def time_canvas(paths: list[Path], calls: int) -> tuple[float, float]:
 def time_pixels(file: Path, calls: int) -> tuple[float, float]:
     """All images of a file in one call, by ours and by the plain resize."""
     images = [Image.fromarray(pixels) for pixels in np.load(file)]
-    return tuple(median_ms(lambda f=f: classify(f(images)), calls) for f in (ours, resized))
+    return tuple(median_ms(lambda f=f: probabilities(f(images)), calls) for f in (ours, resized))
 
 
 def main(inputs: Path) -> None:
     """Print the milliseconds of each task, and of each with a plain resize."""
     times = {}
     for task, threads, measure in (
-        ("canvas", 1, lambda: time_canvas(sorted(inputs.glob("canvas-*.png")), 20)),
+        ("drawing", 1, lambda: time_drawings(sorted(inputs.glob("drawing-*.png")), 20)),
         ("photo", 1, lambda: time_pixels(inputs / "photo.npy", 20)),
         ("mnist", 2, lambda: time_pixels(inputs / "mnist.npy", 3)),
     ):

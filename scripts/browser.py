@@ -25,11 +25,19 @@ def launch_chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=path, args=FLAGS.split())
 
 
-def draw(page: Page, strokes: list) -> None:
-    """Draw strokes on the canvas at a person's pace, and wait a second for the last answer."""
-    box = page.locator("#draw canvas").bounding_box()
+def draw(page: Page, strokes: list, left: float = 25, side: float = 100) -> None:
+    """Write strokes on the sheet at a person's pace, and wait a second for the last answer.
+
+    Args:
+        page: The app's.
+        strokes: On a square of 100 x 100.
+        left, side: Where on the sheet, 150 x 100, that square stands, in the middle of its height.
+    """
+    box = page.locator("#sheet canvas").bounding_box()
+    unit = box["height"] / 100
+    corner = (box["x"] + left * unit, box["y"] + (100 - side) / 2 * unit)
     for stroke in strokes:
-        points = [(box["x"], box["y"]) + box["width"] / 100 * xy for xy in smooth(stroke)]
+        points = [corner + side / 100 * unit * xy for xy in smooth(stroke)]
         page.mouse.move(*points[0], steps=5)
         page.mouse.down()
         for point in points[1:]:

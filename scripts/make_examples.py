@@ -38,27 +38,42 @@ def write(
     return image.resize((SIDE, SIDE), Image.Resampling.LANCZOS)
 
 
-def photograph(digit: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """White ink on black (28, 28) -> a photo (240, 240) of blue ink on shaded paper."""
-    mask = ImageOps.expand(digit, 10).resize((SIDE, SIDE), Image.Resampling.BICUBIC).rotate(6)
+def photograph(ink: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """White ink on black (28 high) -> a photo (240 high) of blue ink on shaded paper."""
+    ink = ImageOps.expand(ink, 10)
+    size = (round(SIDE * ink.width / ink.height), SIDE)
+    mask = ink.resize(size, Image.Resampling.BICUBIC).rotate(6 * SIDE / size[0])
     ink = np.asarray(mask.filter(ImageFilter.GaussianBlur(1)), float)[..., None] / 255
-    y, x = np.mgrid[0 : 1 : SIDE * 1j, 0 : 1 : SIDE * 1j][..., None]
+    y, x = np.mgrid[0 : 1 : size[1] * 1j, 0 : 1 : size[0] * 1j][..., None]
     light = 0.95 - 0.35 * x * y
     paper, pen = np.array([0.93, 0.91, 0.84]), np.array([0.12, 0.2, 0.5])
-    photo = light * (paper * (1 - ink) + pen * ink) + rng.normal(0, 0.02, (SIDE, SIDE, 3))
+    photo = light * (paper * (1 - ink) + pen * ink) + rng.normal(0, 0.02, ink.shape[:2] + (3,))
     return Image.fromarray(np.uint8(photo.clip(0, 1) * 255))
+
+
+def side_by_side(digits: list[Image.Image]) -> Image.Image:
+    """Digits (28, 28) as a number, 20 pixels from one to the next."""
+    number = np.zeros((28, 20 * len(digits) + 8), np.uint8)
+    for place, digit in enumerate(digits):
+        part = number[:, 20 * place : 20 * place + 28]
+        np.maximum(part, np.asarray(digit), out=part)
+    return Image.fromarray(number)
 
 
 def main(dataset: str = "ylecun/mnist") -> None:
     """Write the images into examples/."""
-    digits = load_dataset(dataset, split="train")["image"]
+    digits = load_dataset(dataset, split="train").select(range(100))
+    labels, digits = digits["label"], digits["image"]
     digits[2].save(EXAMPLES / "1-mnist.png")
     write(TWO, 4, "white", "#222").save(EXAMPLES / "2-thin.png")
     write(SEVEN, 6, "#fdf6e3", "#7c2d12", (0.6, 0.55, 0.4)).save(EXAMPLES / "3-off-centre.png")
     write(EIGHT, 22, "#14532d", "#f5f5f4").save(EXAMPLES / "4-white-on-dark.png")
     photo = photograph(digits[0], np.random.default_rng(0))
     photo.save(EXAMPLES / "5-photo.jpg", quality=80)
-    write(HOUSE, 8, "white", "#222").save(EXAMPLES / "6-not-a-digit.png")
+    number = side_by_side([digits[labels.index(digit)] for digit in (4, 0, 7)])
+    photo = photograph(number, np.random.default_rng(0))
+    photo.save(EXAMPLES / "6-number.jpg", quality=80)
+    write(HOUSE, 8, "white", "#222").save(EXAMPLES / "7-not-a-digit.png")
 
 
 if __name__ == "__main__":

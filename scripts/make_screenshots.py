@@ -23,7 +23,7 @@ def main() -> None:
             size = {"width": width, "height": height}
             with browser.new_page(viewport=size, color_scheme=scheme) as page:
                 page.goto(url)
-                page.locator("#draw canvas").wait_for()
+                page.locator("#sheet canvas").wait_for()
                 draw(page, strokes)
                 page.screenshot(path=ROOT / "docs" / name, animations="disabled")
 

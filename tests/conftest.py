@@ -1,4 +1,4 @@
-"""What the tests share: the sample of MNIST, one short training run, one running app, a browser."""
+"""What the tests share: the sample of MNIST, a training run, the Hub, a running app, a browser."""
 
 import os
 import subprocess
@@ -19,6 +19,7 @@ import pytest
 from datasets import load_dataset
 from playwright.sync_api import Browser, sync_playwright
 
+from hub import add_repo, serve
 from scripts.browser import launch_chromium
 from scripts.serve import serve_app
 
@@ -30,6 +31,7 @@ SHORT_RUN = (
     *("--eval_strategy", "steps", "--eval_steps", 20, "--logging_steps", 10),
     *("--save_strategy", "steps", "--save_steps", 54),
 )
+TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
 
 
 @pytest.fixture(scope="session")
@@ -66,6 +68,45 @@ def trained(train, tmp_path_factory) -> Path:
     result = train(*SHORT_RUN, "--output_dir", output)
     assert result.returncode == 0, result.stderr
     return output
+
+
+@pytest.fixture(scope="session")
+def root(tmp_path_factory) -> Path:
+    return tmp_path_factory.mktemp("hub")
+
+
+@pytest.fixture(scope="session")
+def hub(root):
+    """The Hub's address. It has ylecun/mnist: the sample under tests/."""
+    add_repo(root, "dataset", "ylecun/mnist", SAMPLE)
+    with serve(root, TOKENS) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def client(hub, tmp_path_factory):
+    """Runs a command as a user of the Hub, in an empty folder unless told otherwise."""
+
+    def run(*command, token=None, cwd=None, home=None, endpoint=hub, check=True, **environment):
+        home = home or tmp_path_factory.mktemp("hf_home")
+        # `hf` lies beside this Python, whether or not its environment is activated.
+        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+        environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "PATH": path}
+        environment |= {"HF_HUB_DISABLE_XET": "1"} | ({"HF_TOKEN": token} if token else {})
+        inherited = {name: value for name, value in os.environ.items() if name[:3] != "HF_"}
+        done = subprocess.run(
+            [str(word) for word in command],
+            env=inherited | environment,
+            cwd=cwd or tmp_path_factory.mktemp("empty"),
+            capture_output=True,
+            text=True,
+            timeout=300,
+        )
+        if check and done.returncode:
+            pytest.fail(done.stdout + done.stderr)
+        return done
+
+    return run
 
 
 @pytest.fixture(scope="session")

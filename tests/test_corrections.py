@@ -251,7 +251,7 @@ def test_a_refusal_stays_in_sight_and_the_app_reads_on(app, browser):
     with visit(browser, url) as (page, _):
         show(page, 0)
         click(page, "3")
-        pixels = show(page, 5)
+        pixels = show(page, 6)
         click(page, "none")
         expect(page.get_by_role("alert")).to_contain_text(
             "Not saved as a 3: The server cannot save"

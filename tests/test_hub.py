@@ -5,9 +5,7 @@ that load the model run in an empty folder, where nothing of this repository can
 """
 
 import json
-import os
 import re
-import subprocess
 import sys
 import textwrap
 import urllib.request
@@ -21,53 +19,13 @@ from gradio_client import Client, handle_file
 from safetensors.torch import load_file
 
 from conftest import ROOT, SAMPLE, SMALL
-from hub import add_repo, serve
+from hub import add_repo
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification
 from scripts.serve import serve_app
 from train import has_bf16
 
-TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
 SHORT = ("--use_cpu", "--max_steps", "5", "--max_train_samples", "200", "--disable_tqdm", "True")
-
-
-@pytest.fixture(scope="module")
-def root(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("hub")
-
-
-@pytest.fixture(scope="module")
-def hub(root):
-    """The Hub's address. It has ylecun/mnist: the sample under tests/."""
-    add_repo(root, "dataset", "ylecun/mnist", SAMPLE)
-    with serve(root, TOKENS) as url:
-        yield url
-
-
-@pytest.fixture(scope="module")
-def client(hub, tmp_path_factory):
-    """Runs a command as a user of the Hub, in an empty folder unless told otherwise."""
-
-    def run(*command, token=None, cwd=None, home=None, endpoint=hub, check=True, **environment):
-        home = home or tmp_path_factory.mktemp("hf_home")
-        # `hf` lies beside this Python, whether or not its environment is activated.
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "PATH": path}
-        environment |= {"HF_HUB_DISABLE_XET": "1"} | ({"HF_TOKEN": token} if token else {})
-        inherited = {name: value for name, value in os.environ.items() if name[:3] != "HF_"}
-        done = subprocess.run(
-            [str(word) for word in command],
-            env=inherited | environment,
-            cwd=cwd or tmp_path_factory.mktemp("empty"),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        if check and done.returncode:
-            pytest.fail(done.stdout + done.stderr)
-        return done
-
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -188,9 +146,12 @@ def test_what_is_pushed(root, output):
     assert {path.name for path in (repo / "main").iterdir()} == {
         *(".gitattributes", "README.md", "config.json", "model.safetensors"),
         *("preprocessor_config.json", "modeling_mnist.py", "image_processing_mnist.py"),
+        *("handler.py", "requirements.txt"),
         *("train_results.json", "eval_results.json", "trainer_state.json", "run.json"),
         *("learning_curves.png", "confusion_matrix.png", "worst_errors.png", "calibration.png"),
     }
+    handler = (repo / "main" / "handler.py").read_text()
+    assert handler == (ROOT / "training" / "handler.py").read_text()
     # No commit holds weights without all that loads them: there is one empty and one whole.
     assert len(commits(root, "models/user/mnist-cnn")) == 2
     for path in (repo / "main").iterdir():

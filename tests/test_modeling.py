@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -116,6 +117,9 @@ def test_shipped_model_is_float32_safetensors_of_at_most_two_megabytes():
     tensors = load_file(weights)
     floats = {name: t.dtype for name, t in tensors.items() if "num_batches" not in name}
     assert set(floats.values()) == {torch.float32}
-    # The code that save_pretrained copies beside the weights is the code of this repo.
-    for name in ("modeling_mnist.py", "image_processing_mnist.py"):
-        assert (ROOT / "model" / name).read_text() == (ROOT / name).read_text()
+    # The code that lies beside the weights is the code of this repo, tried with the same versions.
+    for file in ("modeling_mnist.py", "image_processing_mnist.py", "training/handler.py"):
+        copy = ROOT / "model" / Path(file).name
+        assert copy.read_text() == (ROOT / file).read_text()
+    pins, copied = ((ROOT / f / "requirements.txt").read_text().split() for f in (".", "model"))
+    assert set(copied) - set(pins) == {"torch>=2.6"}

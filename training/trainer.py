@@ -1,5 +1,9 @@
 """A `Trainer` that augments batches, averages the weights, and ends with self-distillation."""
 
+import shutil
+from importlib.metadata import version
+from pathlib import Path
+
 import torch
 import torch.nn.functional as F
 from huggingface_hub import HfApi
@@ -129,8 +133,13 @@ class MnistTrainer(Trainer):
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         # Not `Trainer._save`, which adds a pickle of all arguments, the Hub token among them.
         if self.args.should_save:
-            self.model.save_pretrained(output_dir or self.args.output_dir)
-            self.processing_class.save_pretrained(output_dir or self.args.output_dir)
+            folder = Path(output_dir or self.args.output_dir)
+            self.model.save_pretrained(folder)
+            self.processing_class.save_pretrained(folder)
+            # What an Inference Endpoint runs and installs. Its own torch is of its hardware.
+            shutil.copy(Path(__file__).with_name("handler.py"), folder)
+            pins = [f"{name}=={version(name)}" for name in ("transformers", "scipy", "pillow")]
+            (folder / "requirements.txt").write_text("\n".join([*pins, "torch>=2.6", ""]))
 
     def init_hf_repo(self, *args, **kwargs) -> None:
         """Create the repository, and find out now, not after training, if it cannot be written."""

@@ -26,6 +26,7 @@ function paint(canvas, levels, marks) {
     image.data.set([...pixel, 255], 4 * i);
   }
   context.putImageData(image, 0, 0);
+  canvas.dataset.filled = canvas.className === "saliency" ? Boolean(marks) : Boolean(levels);
 }
 
 function showDigit(digit) {
@@ -44,10 +45,12 @@ function showDigit(digit) {
 function choose(digits, chosen) {
   [...tiles.children].forEach((tile, i) => tile.setAttribute("aria-pressed", i === chosen));
   showDigit(digits[chosen]);
+  props.value = { ...props.value, chosen }; // which of them the page shows
+  trigger("select");
 }
 
 function show() {
-  const { kind, text, line, digits = [] } = props.value ?? invitation;
+  const { kind, text, line, digits = [] } = props.value || invitation;
   const length = text.length > 12 ? "long longer" : text.length > 2 ? "long" : "";
   verdict.className = ["verdict", kind, length].join(" ");
   element.querySelector(".top").textContent = text;

@@ -1,0 +1,124 @@
+"""Serves a model on Hugging Face Inference Endpoints; training copies it beside the weights.
+
+    handler = EndpointHandler("mnist-cnn")
+    handler({"inputs": "iVBORw0KGgo..."})  # [{"label": "7", "score": 0.99...}, ...]
+
+The platform passes on the JSON of a request, or the image that the request is. A ValueError becomes
+the answer {"error": sentence}, with status 400.
+"""
+
+import base64
+import io
+import json
+from pathlib import Path
+from threading import Lock
+from typing import Any
+
+import torch
+from PIL import Image, UnidentifiedImageError
+from transformers import Pipeline, pipeline
+
+CLASSIFICATION = "image-classification"
+FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
+MAX_IMAGES = 64
+MAX_MEGABYTES = 20  # of a file
+MAX_MEGAPIXELS = 64  # decoded, each takes 4 MB; of a list, one image is decoded at a time
+
+
+class EndpointHandler:
+    """Reads images with the pipelines of a model.
+
+    Args:
+        path: The model's folder. Its code is executed.
+    """
+
+    def __init__(self, path: str = ""):
+        self.path = str(path)
+        config = json.loads(Path(path, "config.json").read_text())
+        self.tasks = [CLASSIFICATION, *config.get("custom_pipelines", {})]
+        self.pipelines: dict[str, Pipeline] = {}
+        self.lock = Lock()
+
+    def __call__(self, data: dict[str, Any]) -> Any:
+        """Read an image, or a list of them.
+
+        Args:
+            data: `inputs` is an image file in base64, a data URL or a PIL image, or a list of 1 to
+                64 of them, each of at most 20 MB and 64 megapixels. `parameters` may hold the
+                `task`: "image-classification" (the default) or one of the model's own.
+
+        Returns:
+            What the task's pipeline returns for an image, or a list of that. In a list,
+            {"error": sentence} stands for an image that cannot be read.
+
+        Raises:
+            ValueError: the call, or its only image, cannot be used; the message says what can.
+        """
+        if not isinstance(data, dict) or "inputs" not in data:
+            raise ValueError('Send a JSON object with "inputs": an image file in base64.')
+        inputs, parameters = data["inputs"], data.get("parameters") or {}
+        if not isinstance(parameters, dict) or parameters.keys() - {"task"}:
+            raise ValueError('"parameters" must be an object with nothing in it but "task".')
+        task = parameters.get("task", CLASSIFICATION)
+        if task not in self.tasks:
+            raise ValueError(f'"task" must be one of: {", ".join(self.tasks)}.')
+        if not isinstance(inputs, list):
+            (answer,) = self.read([inputs], task)
+            if "error" in answer:
+                raise ValueError(answer["error"])
+            return answer
+        if not 1 <= len(inputs) <= MAX_IMAGES:
+            raise ValueError(f'"inputs" must be an image, or a list of 1 to {MAX_IMAGES} images.')
+        return self.read(inputs, task)
+
+    def read(self, inputs: list, task: str) -> list:
+        """A task's answer to each image, or what is wrong with it; one batch is classified."""
+        with self.lock:  # the platform may call from several threads
+            if task not in self.pipelines:
+                self.pipelines[task] = pipeline(task, model=self.path, trust_remote_code=True)
+        reader, answers, frames = self.pipelines[task], [{}] * len(inputs), {}
+        for place, content in enumerate(inputs):
+            try:
+                image = open_image(content)
+                if task == CLASSIFICATION:
+                    # Not by the pipeline, which would drop transparency and clip 16 bits.
+                    frames[place] = reader.image_processor(image, return_tensors="pt").pixel_values
+                else:
+                    answers[place] = reader(image)
+            except ValueError as error:
+                answers[place] = {"error": str(error)}
+        if frames:
+            outputs = reader.forward({"pixel_values": torch.cat([*frames.values()])})
+            for place, logits in zip(frames, outputs.logits.split(1), strict=True):
+                answers[place] = reader.postprocess({"logits": logits})
+        return answers
+
+
+def open_image(content: str | Image.Image) -> Image.Image:
+    """Decode an image file in base64 or a data URL; an image stays as it is.
+
+    Raises:
+        ValueError: it is not an image, is corrupted, or is too large.
+    """
+    if isinstance(content, Image.Image):
+        return content
+    if not isinstance(content, str):
+        raise ValueError("An image must be a string: a file in base64, or a data URL.")
+    content = content.rpartition(",")[2]  # base64 has no comma
+    try:
+        if len(content) * 3 / 4 > MAX_MEGABYTES * 10**6:
+            raise Image.DecompressionBombError
+        image = Image.open(io.BytesIO(base64.b64decode(content)), formats=FORMATS)
+        if image.width * image.height > MAX_MEGAPIXELS * 10**6:
+            raise Image.DecompressionBombError
+        image.load()
+    except Image.DecompressionBombError as error:
+        limits = f"at most {MAX_MEGABYTES} MB and {MAX_MEGAPIXELS} megapixels"
+        raise ValueError(f"This image is too large. Send one of {limits}.") from error
+    except (UnidentifiedImageError, ValueError) as error:
+        formats = "PNG, JPEG, GIF, WebP, BMP or TIFF in base64, or a data URL"
+        raise ValueError(f"This is not an image that can be read. Send {formats}.") from error
+    # Pillow's decoders raise errors of many types on corrupted files.
+    except Exception as error:
+        raise ValueError("This image file is corrupted. Save it again and retry.") from error
+    return image
