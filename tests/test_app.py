@@ -382,9 +382,7 @@ def test_a_model_that_doubts_and_brings_nothing_but_itself(browser, tmp_path):
         visit(browser, url) as page,
     ):
         draw(page, STROKES["3"])
-        expect(page.locator("#answer")).to_have_text(
-            re.compile(r"^\s*\?\s*This does not look like")
-        )
+        expect(page.locator("#answer")).to_have_text(re.compile(r"^\s*\?\s*This does not look like"))
         expect(page.locator("#answer .verdict")).to_contain_text("Best guess: 3")
         page.get_by_role("tab", name="About the model").click()
         expect(page.locator("body")).to_contain_text("Load it elsewhere")
