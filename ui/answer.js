@@ -8,6 +8,7 @@ const bars = Array.from({ length: 10 }, (_, digit) => {
   bar.innerHTML = "<b>" + digit + "</b><i></i><u></u>";
   return element.querySelector(".bars").appendChild(bar);
 });
+let shown; // the digit that the bars and images are of
 const percent = (share) => {
   const hundredths = 100 * share;
   return (hundredths > 99 ? ">99" : hundredths.toFixed(hundredths < 9.95 ? 1 : 0)) + "%";
@@ -29,6 +30,7 @@ function paint(canvas, levels, marks) {
 }
 
 function showDigit(digit) {
+  shown = digit;
   why.classList.toggle("idle", !digit);
   bars.forEach((bar, i) => {
     const probability = digit?.probabilities[i] ?? 0;

@@ -11,6 +11,7 @@ digits       one dict for each digit; absent if the kind is one of the last two:
 """
 
 import base64
+from collections.abc import Awaitable, Callable
 
 import gradio as gr
 import numpy as np
@@ -25,10 +26,20 @@ Digit = tuple[np.ndarray, np.ndarray, np.ndarray | None]
 
 
 class Answer(gr.HTML):
-    """Shows its value, or its first value, the invitation, where that is None."""
+    """Shows its value, or its first value, the invitation, where that is None.
 
-    def __init__(self):
-        super().__init__(INVITATION, **assets("answer"), elem_id="answer")
+    Args:
+        correct: Called by corrections.js with a correction (ui/corrections.py), returns "" or a
+            sentence. Without it the page asks for none.
+    """
+
+    def __init__(self, correct: Callable[[dict], Awaitable[str]] | None = None):
+        parts = assets("answer")
+        if correct:
+            parts = {part: text + assets("corrections")[part] for part, text in parts.items()}
+        functions = [correct] if correct else None
+        super().__init__(INVITATION, **parts, server_functions=functions, elem_id="answer")
+        self.props["component"] = self._id
 
     def postprocess(self, value: dict | None) -> dict | None:
         return value

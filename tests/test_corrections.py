@@ -1,0 +1,390 @@
+"""Corrections: what a click on the page keeps, and what the server refuses."""
+
+import asyncio
+import base64
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from hashlib import sha256
+from pathlib import Path
+
+import numpy as np
+import pytest
+from datasets import load_dataset
+from PIL import Image
+from playwright.sync_api import expect
+
+from conftest import ROOT
+from modeling_mnist import load_pretrained
+from scripts.serve import serve_app
+from ui.corrections import PER_HOUR, PER_LABEL, PER_SESSION, Corrections
+
+expect.set_options(timeout=60_000)
+CONSENT = (
+    "A click on a digit keeps the 28x28 image shown above, the label, the model's answer, its "
+    "confidence, the model's name and the day; nothing else, not who you are."
+)
+SEEN = """() => {
+  const canvas = document.querySelector("#answer .seen");
+  const levels = canvas.getContext("2d").getImageData(0, 0, 28, 28).data;
+  return [...levels].filter((_, i) => i % 4 === 0);
+}"""
+KEEP_FOR_EVER = """
+import itertools, sys
+from modeling_mnist import load_pretrained
+from ui.corrections import Corrections
+corrections = Corrections(sys.argv[1], load_pretrained("model"), "model")
+for number in itertools.count(1):
+    corrections._keep("7", number.to_bytes(784, "big"))
+"""
+
+
+def image(number: int) -> bytes:
+    """784 pixels, others for each number."""
+    return np.random.default_rng(number).bytes(784)
+
+
+def path(folder: Path, label: str, pixels: bytes) -> Path:
+    return folder / label / f"{sha256(pixels).hexdigest()[:16]}.png"
+
+
+def sent(label: object, pixels: bytes, session: object = "s") -> dict:
+    return {"label": label, "seen": base64.b64encode(pixels).decode(), "session": session}
+
+
+def assert_whole(folder: Path) -> list[Path]:
+    """All images below the folder, each of which is what its name says."""
+    files = sorted(folder.glob("*/*"))
+    for file in files:
+        with Image.open(file) as opened:
+            assert (opened.mode, opened.size) == ("L", (28, 28))
+            assert file == path(folder, file.parent.name, opened.tobytes())
+            assert opened.info.keys() == {"answer", "confidence", "model", "day"}
+    return files
+
+
+def wait_for(file: Path) -> None:
+    for _ in range(1200):
+        if file.exists():
+            return
+        time.sleep(0.05)
+    pytest.fail(f"{file} did not come within a minute")
+
+
+def post(url: str, data: object, function: str = "correct") -> object:
+    """What the server answers to a correction."""
+    with urllib.request.urlopen(f"{url}/config") as response:
+        components = json.load(response)["components"]
+    (answer,) = [part["id"] for part in components if part["props"].get("elem_id") == "answer"]
+    body = {"data": data, "fn_name": function, "component_id": answer, "session_hash": "test"}
+    request = urllib.request.Request(
+        f"{url}/gradio_api/component_server/",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    with urllib.request.urlopen(request) as response:
+        return json.load(response)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return load_pretrained(str(ROOT / "model"))
+
+
+@pytest.fixture
+def corrections(model, tmp_path) -> Corrections:
+    return Corrections(tmp_path / "kept", model, "user/mnist-cnn")
+
+
+def keep(corrections: Corrections, *all_sent: object) -> list[str]:
+    async def send() -> list[str]:
+        return [await corrections(one) for one in all_sent]
+
+    with ThreadPoolExecutor(1) as thread:  # Playwright has an event loop in this one
+        return thread.submit(asyncio.run, send()).result()
+
+
+@pytest.fixture(scope="module")
+def app(tmp_path_factory):
+    """The address of an app that keeps corrections, and their folder."""
+    folder = tmp_path_factory.mktemp("app") / "corrections"
+    with serve_app(CORRECTIONS_DIR=str(folder)) as (url, _):
+        yield url, folder
+
+
+@contextmanager
+def visit(browser, url: str, **options):
+    """A page whose clock stands still, but for the test, and the corrections that it sends."""
+    with browser.new_context(**options) as context:
+        page = context.new_page()
+        calls = []
+        is_call = re.compile('"fn_name":"correct"').search
+        page.on("request", lambda request: is_call(request.post_data or "") and calls.append(1))
+        page.clock.install(time=0)
+        page.goto(url)
+        page.locator("#sheet canvas").wait_for()
+        page.clock.pause_at(86400)
+        yield page, calls
+
+
+def show(page, number: int) -> bytes:
+    """Put an example on the sheet -> the pixels that the page then shows."""
+    before = page.evaluate(SEEN)
+    page.locator("#examples button").nth(number).click()
+    for _ in range(600):
+        if page.evaluate(SEEN) != before:
+            break
+        page.clock.run_for(10)  # the sheet paces its calls; all together less than ten seconds
+        page.wait_for_timeout(50)
+    return bytes(page.evaluate(SEEN))
+
+
+def button(page, label: str):
+    name = "Not a digit" if label == "none" else re.compile(rf"^This is an? {label}\b")
+    return page.get_by_role("button", name=name)
+
+
+def click(page, label: str) -> None:
+    button(page, label).click()
+
+
+def tap(page, label: str) -> None:
+    button(page, label).tap()
+
+
+def press(page, label: str) -> None:
+    page.locator("#sheet canvas").focus()
+    for _ in range(40):
+        page.keyboard.press("Tab")
+        if button(page, label).evaluate("button => button === document.activeElement"):
+            break
+    page.keyboard.press("Enter")
+
+
+WIDE, PHONE = {"width": 1280, "height": 900}, {"width": 360, "height": 740}
+
+
+@pytest.mark.parametrize(
+    "act, label, name, options",
+    [
+        (click, "8", "an 8", {"viewport": WIDE}),
+        (tap, "none", "not a digit", {"viewport": PHONE, "has_touch": True}),
+        (press, "7", "a 7", {"viewport": WIDE, "color_scheme": "dark"}),
+    ],
+)
+def test_a_click_is_kept_after_ten_seconds(app, browser, act, label, name, options):
+    url, folder = app
+    with visit(browser, url, **options) as (page, calls):
+        expect(page.locator("#answer")).to_contain_text(CONSENT)
+        for value in (*"0123456789", "none"):
+            expect(button(page, value)).to_be_disabled()
+        pixels = show(page, 1)
+        best = page.locator("#answer .bars .best").get_attribute("data-digit")
+        act(page, label)
+        expect(page.get_by_role("status").get_by_text(f"Saved as {name}.")).to_be_in_viewport()
+        expect(page.get_by_role("button", name="Undo the correction")).to_be_in_viewport()
+        assert not calls
+        page.clock.fast_forward(10_000)
+        expect(page.get_by_role("button", name="Undo the correction")).to_be_hidden()
+        wait_for(path(folder, label, pixels))
+        assert len(calls) == 1
+        assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    with Image.open(path(folder, label, pixels)) as kept:
+        assert kept.tobytes() == pixels
+        assert kept.info["answer"] == best
+        assert 0.5 < float(kept.info["confidence"]) <= 1
+        assert kept.info["model"] == "model"
+        assert re.fullmatch(r"\d{4}-\d\d-\d\d", kept.info["day"])
+
+
+def test_undone_in_time_nothing_is_sent(app, browser):
+    url, folder = app
+    with visit(browser, url) as (page, calls):
+        pixels = show(page, 0)
+        press(page, "6")
+        page.get_by_role("button", name="Undo the correction").press("Enter")
+        expect(page.get_by_role("status").get_by_text("Nothing was saved")).to_be_visible()
+        expect(button(page, "6")).to_be_focused()
+        page.clock.fast_forward(60_000)
+        page.goto("about:blank")
+        assert not calls
+    assert not path(folder, "6", pixels).exists()
+
+
+def test_a_page_left_earlier_sends_it_along(app, browser):
+    url, folder = app
+    with visit(browser, url) as (page, _):
+        pixels = show(page, 2)
+        click(page, "1")
+        page.goto("about:blank")
+        wait_for(path(folder, "1", pixels))
+
+
+def test_the_next_correction_sends_the_one_before(app, browser):
+    url, folder = app
+    with visit(browser, url) as (page, calls):
+        first = show(page, 3)
+        click(page, "5")
+        click(page, "0")  # a change of mind
+        assert not calls
+        second = show(page, 4)
+        expect(page.get_by_role("status").get_by_text("Saved as a 0.")).to_be_visible()
+        click(page, "9")
+        wait_for(path(folder, "0", first))
+        page.get_by_role("button", name="Undo the correction").click()
+        page.clock.fast_forward(60_000)
+        assert len(calls) == 1
+    assert not path(folder, "5", first).exists() and not path(folder, "9", second).exists()
+
+
+def test_a_refusal_stays_in_sight_and_the_app_reads_on(app, browser):
+    url, folder = app
+    folder.mkdir(exist_ok=True)
+    (folder / "3").write_text("where the images of label 3 should lie")
+    with visit(browser, url) as (page, _):
+        show(page, 0)
+        click(page, "3")
+        pixels = show(page, 6)
+        click(page, "none")
+        expect(page.get_by_role("alert")).to_contain_text(
+            "Not saved as a 3: The server cannot save"
+        )
+        expect(page.get_by_role("status").get_by_text("Saved as not a digit.")).to_be_visible()
+        page.clock.fast_forward(10_000)
+        wait_for(path(folder, "none", pixels))
+        show(page, 1)
+        expect(page.locator("#answer .bars .best")).to_have_attribute("data-digit", "2")
+        expect(page.get_by_role("alert")).to_contain_text("Not saved as a 3")
+    (folder / "3").unlink()
+
+
+def test_fifty_visitors_at_once(app):
+    url, folder = app
+    images = [image(number) for number in range(50)]
+    with ThreadPoolExecutor(50) as pool:
+        answers = pool.map(lambda n: post(url, sent("4", images[n], f"visitor {n}")), range(50))
+    assert set(answers) == {""}
+    assert {path(folder, "4", pixels) for pixels in images} == set(folder.glob("4/*"))
+    assert_whole(folder)
+    file = path(folder, "4", images[0])
+    with pytest.raises(urllib.error.HTTPError, match="403"):
+        urllib.request.urlopen(f"{url}/gradio_api/file={file}")
+
+
+FORGED = [
+    *(None, 7, "7", [], {}, [["label", "7"]], {"label": "7"}),
+    *(sent(label, image(0)) for label in (7, "10", "", "../7", "None", "7\0", None, ["7"], {})),
+    *(sent("7", pixels) for pixels in (b"", image(0)[:-1], image(0) + b"1", bytes(784))),
+    *(sent("7", image(0), session) for session in (None, 1, [], {}, ["s"], "s" * 100)),
+    *(sent("7", b"") | {"seen": seen} for seen in (None, 784, [0] * 784, {}, "é" * 1048)),
+    sent("7", b"") | {"seen": "A" * 10**6},
+]
+
+
+def test_what_is_forged_is_refused(app, corrections):
+    url, folder = app
+    before = set(folder.rglob("*"))
+    for data in FORGED:
+        assert post(url, data) == "It did not arrive whole. Please click once more.", data
+    assert set(folder.rglob("*")) == before
+    assert set(keep(corrections, *FORGED * 350)) == {post(url, None)}  # 10,000 calls
+    assert not corrections.times and not corrections.sessions and not corrections.folder.exists()
+
+
+def test_corrections_are_bounded(corrections):
+    answers = keep(corrections, *(sent("7", image(n)) for n in range(PER_SESSION + 1)))
+    assert answers[:-1] == [""] * PER_SESSION and "A visit can send 20 corrections" in answers[-1]
+    answers = keep(corrections, *(sent("2", image(n), f"{n}") for n in range(10_000)))
+    left = PER_HOUR - PER_SESSION
+    assert answers[:left] == [""] * left
+    assert {answer[:31] for answer in answers[left:]} == {"Too many corrections came within"[:31]}
+    assert len(assert_whole(corrections.folder)) == PER_HOUR
+
+
+def test_the_same_click_is_the_same_file_and_a_label_can_be_full(corrections):
+    assert keep(corrections, sent("7", image(0)), sent("7", image(0))) == ["", ""]
+    assert len(assert_whole(corrections.folder)) == 1
+    for number in range(PER_LABEL - 1):
+        (corrections.folder / "7" / f"{number}.png").touch()
+    (answer,) = keep(corrections, sent("7", image(1)))
+    assert answer == "There are 9,000 images of this label already. Thank you."
+    assert keep(corrections, sent("7", image(0)), sent("1", image(1))) == ["", ""]
+
+
+def test_a_folder_that_takes_nothing_is_a_sentence(corrections):
+    sentence = ["The server cannot save it. Please tell who runs this app."]
+    corrections.folder.touch()
+    assert keep(corrections, sent("7", image(0))) == sentence
+    corrections.folder.unlink()
+    corrections.folder.mkdir()
+    corrections.aside.symlink_to("/dev/full")
+    assert keep(corrections, sent("7", image(0))) == sentence
+    assert not assert_whole(corrections.folder)
+    assert len(corrections.times) == 2  # they count
+    corrections.aside.unlink()
+    assert keep(corrections, sent("7", image(0))) == [""]
+    assert len(assert_whole(corrections.folder)) == 1
+
+
+def test_killed_while_it_writes_all_that_is_there_is_whole(tmp_path):
+    command = [sys.executable, "-c", KEEP_FOR_EVER, tmp_path]
+    with subprocess.Popen(command, cwd=ROOT) as process:
+        wait_for(path(tmp_path, "7", (30).to_bytes(784, "big")))
+        process.kill()
+    assert len(assert_whole(tmp_path)) >= 30
+
+
+def test_the_folder_loads_as_a_data_set(corrections):
+    def load():
+        folder = str(corrections.folder)
+        return load_dataset("imagefolder", data_dir=folder, drop_labels=False, split="train")
+
+    assert keep(corrections, sent("7", image(0))) == [""]
+    (row,) = load()
+    assert row["label"] == 0 and row["image"].tobytes() == image(0)
+    assert keep(corrections, sent("none", image(1)), sent("2", image(2))) == ["", ""]
+    corrections.aside.write_bytes(path(corrections.folder, "2", image(2)).read_bytes()[:50])
+    kept = load()
+    names = kept.features["label"].names
+    images = {names[row["label"]]: row["image"].tobytes() for row in kept}
+    assert images == {"7": image(0), "none": image(1), "2": image(2)}
+
+
+def test_off_nothing_is_asked_and_no_file_is_written(browser, tmp_path):
+    home, temporary = tmp_path / "home", tmp_path / "temporary"
+    for part in ("*.py", "ui/*", "examples/*", "model/*"):
+        for file in ROOT.glob(part):
+            if file.is_file():
+                copy = home / file.relative_to(ROOT)
+                copy.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(file, copy)
+    temporary.mkdir()
+    environment = dict.fromkeys(("HOME", "HF_HOME", "XDG_CACHE_HOME"), str(home))
+
+    def files() -> dict:
+        return {
+            file: (file.stat().st_mtime_ns, file.stat().st_size)
+            for file in tmp_path.rglob("*")
+            if file.is_file()
+        }
+
+    with serve_app(folder=home, TMPDIR=str(temporary), **environment) as (url, _):
+        before = files()
+        with visit(browser, url) as (page, calls):
+            show(page, 1)
+            page.locator("#answer .bars li").nth(7).click()
+            page.clock.fast_forward(60_000)
+            expect(page.locator("#answer button")).to_have_count(0)
+            expect(page.locator("#answer")).not_to_contain_text(re.compile("keep|wrong", re.I))
+            page.goto("about:blank")
+            assert not calls
+        with pytest.raises(urllib.error.HTTPError, match="404"):
+            post(url, sent("7", image(0)))
+        assert files() == before

@@ -1,0 +1,82 @@
+// Goes on where answer.js ends, if corrections are kept: see ui/corrections.py.
+const UNDO_FOR = 10_000; // milliseconds
+const [saved, undoButton] = element.querySelector(".saved").children;
+const session = Math.random().toString(36).slice(2);
+const refusals = new Map(); // of a label and an image: the sentence; all stay to be seen
+let pending = null; // {label, seen, timer}: what is not sent yet, and can be undone
+const named = (label) => ({ 8: "an 8", none: "not a digit" })[label] ?? "a " + label;
+
+const last = element.querySelector(".bars").appendChild(document.createElement("li"));
+const buttons = [...bars, last].map((item) => {
+  const label = item.dataset.digit ?? "none";
+  const button = document.createElement("button");
+  button.type = "button";
+  if (label === "none") button.textContent = "Not a digit";
+  else button.innerHTML = "<span>This is " + named(label).split(" ")[0] + "</span>"; // for ears
+  button.append(...item.childNodes);
+  button.addEventListener("click", () => correct(label));
+  item.append(button);
+  return button;
+});
+
+function correct(label) {
+  // A second click on the same image is a change of mind; one on another image ends the wait.
+  if (pending?.seen === shown.seen) forget();
+  settle();
+  pending = { label, seen: shown.seen, timer: setTimeout(settle, UNDO_FOR) };
+  saved.textContent = "Saved as " + named(label) + ".";
+  undoButton.hidden = false;
+}
+
+function forget() {
+  clearTimeout(pending.timer);
+  if (undoButton.matches(":focus")) buttons.at(pending.label === "none" ? -1 : pending.label).focus();
+  undoButton.hidden = true;
+  pending = null;
+}
+
+function settle() {
+  if (!pending) return;
+  const { label, seen } = pending;
+  forget();
+  send(label, seen);
+}
+
+async function send(label, seen) {
+  const call = { component_id: props.component, fn_name: "correct", session_hash: "corrections" };
+  let refusal = "The server does not answer. Please click once more.";
+  try {
+    // Not server.correct(label): of a page that is left, only what is kept alive arrives.
+    const response = await fetch("gradio_api/component_server/", {
+      method: "POST",
+      headers: { "Content-Type": "application/json" },
+      body: JSON.stringify({ ...call, data: { label, seen, session } }),
+      keepalive: true,
+    });
+    if (response.ok) refusal = await response.json();
+  } catch {}
+  if (refusal) refusals.set(label + seen, "Not saved as " + named(label) + ": " + refusal);
+  else refusals.delete(label + seen);
+  if (refusal && !pending) saved.textContent = "";
+  const lines = [...new Set(refusals.values())].map((sentence) => {
+    const line = document.createElement("p");
+    line.textContent = sentence;
+    return line;
+  });
+  element.querySelector(".refused").replaceChildren(...lines);
+}
+
+function change() {
+  for (const button of buttons) button.disabled = !shown;
+  if (!pending) saved.textContent = "";
+}
+
+undoButton.addEventListener("click", () => {
+  forget();
+  saved.textContent = "Undone. Nothing was saved.";
+});
+window.addEventListener("pagehide", settle);
+// A phone ends hidden pages without another word.
+document.addEventListener("visibilitychange", () => document.hidden && settle());
+watch("value", change);
+change();

@@ -1,0 +1,121 @@
+"""Keeps what visitors say that an image is, as CORRECTIONS_DIR/<label>/<hash of its pixels>.png.
+
+The folder is an `imagefolder` of `datasets`. Whoever can reach the app can send anything here: all
+of it is checked, and bounded.
+"""
+
+import asyncio
+import base64
+import io
+import logging
+import os
+import time
+from collections import deque
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
+from hashlib import sha256
+from pathlib import Path
+from secrets import token_hex
+
+import numpy as np
+import torch
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+from transformers import PreTrainedModel
+
+from ui.saliency import classify
+
+LABELS = (*"0123456789", "none")
+PER_SESSION, PER_HOUR = 20, 200  # corrections, those that the disk does not take among them
+PER_LABEL = 9000  # images: the Hub takes 10,000 files in a folder
+
+
+class Refused(Exception):
+    """A correction is not kept; the message is a sentence for the visitor."""
+
+
+class Corrections:
+    """Called by corrections.js, through the server, with one correction.
+
+    Args:
+        folder: Where they are kept; made with the first.
+        model: Maps `pixel_values` (1, 1, 28, 28), 0-1, to `logits`.
+        model_id: What the images say of the model.
+    """
+
+    def __init__(self, folder: str | Path, model: PreTrainedModel, model_id: str):
+        self.folder, self.model, self.model_id = Path(folder), model, model_id
+        self.sessions: deque[str] = deque(maxlen=10_000)  # of the last corrections
+        self.times: deque[float] = deque(maxlen=PER_HOUR)
+        # Hidden files are not loaded. One for each process: no other writes to it, and a process
+        # that is killed leaves no more than one behind.
+        self.aside = self.folder / f".{token_hex(8)}"
+        self.writer = ThreadPoolExecutor(1)  # its own: a disk that hangs holds up no answer
+
+    async def __call__(self, sent: object) -> str:
+        """Keep {"label", "seen": 28x28 levels 0-255 in base64, "session": any short text}.
+
+        Returns:
+            "", or a sentence that says why it is not kept.
+        """
+        try:
+            label, pixels, session = check(sent)
+            self._count(session)
+            loop = asyncio.get_running_loop()
+            await loop.run_in_executor(self.writer, self._keep, label, pixels)
+        except Refused as refusal:
+            return str(refusal)
+        return ""
+
+    def _count(self, session: str) -> None:
+        if self.sessions.count(session) >= PER_SESSION:
+            raise Refused(f"A visit can send {PER_SESSION} corrections. Thank you for these.")
+        if len(self.times) == PER_HOUR and time.monotonic() - self.times[0] < 3600:
+            raise Refused("Too many corrections came within an hour. Please come back later.")
+        self.sessions.append(session)
+        self.times.append(time.monotonic())
+
+    def _keep(self, label: str, pixels: bytes) -> None:
+        file = self.folder / label / f"{sha256(pixels).hexdigest()[:16]}.png"
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            if file.exists():
+                return
+            if len(os.listdir(file.parent)) >= PER_LABEL:
+                raise Refused(f"There are {PER_LABEL:,} images of this label already. Thank you.")
+            self.aside.write_bytes(self._png(pixels))
+            self.aside.replace(file)
+        except OSError as error:
+            logging.warning("A correction could not be saved in CORRECTIONS_DIR: %s", error)
+            raise Refused("The server cannot save it. Please tell who runs this app.") from error
+
+    def _png(self, pixels: bytes) -> bytes:
+        levels = np.frombuffer(pixels, np.uint8).reshape(28, 28)
+        pixel_values = torch.from_numpy(levels / np.float32(255))[None, None]
+        (probabilities,) = classify(self.model, pixel_values)
+        text = PngInfo()
+        text.add_text("answer", self.model.config.id2label[int(probabilities.argmax())])
+        text.add_text("confidence", f"{probabilities.max():.4f}")
+        text.add_text("model", self.model_id)
+        text.add_text("day", datetime.now(UTC).date().isoformat())
+        content = io.BytesIO()
+        Image.fromarray(levels).save(content, "PNG", pnginfo=text)
+        return content.getvalue()
+
+
+def check(sent: object) -> tuple[str, bytes, str]:
+    """The label, 784 pixels and session of a correction.
+
+    Raises:
+        Refused: it is not what corrections.js sends.
+    """
+    try:
+        label, seen, session = sent["label"], sent["seen"], sent["session"]
+        if label not in LABELS or len(seen) > 2000 or len(session) > 40:
+            raise ValueError
+        pixels = base64.b64decode(seen, validate=True)
+        if len(pixels) != 784 or not any(pixels) or not isinstance(session, str):
+            raise ValueError
+    except (TypeError, KeyError, ValueError) as error:
+        raise Refused("It did not arrive whole. Please click once more.") from error
+    return label, pixels, session
