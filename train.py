@@ -49,7 +49,6 @@ from training.corrections import (
     RELEASED_MODEL,
     SHEET_FILE,
     Corrections,
-    accuracy,
     load_corrections,
 )
 from training.data import MnistDataset, carve_validation, load_splits, to_tensors
@@ -247,7 +246,7 @@ def save_training(trainer: MnistTrainer, metrics: dict[str, float]) -> None:
 
 def save_corrections(trainer: MnistTrainer, corrections: Corrections) -> None:
     """Leave what was left out in the output folder, and tell the accuracy on what was held out."""
-    corrections.record |= accuracy(trainer.model, corrections.held_out)
+    corrections.evaluate(trainer.model, "eval_corrections_accuracy")
     trainer.log_metrics("corrections", corrections.record)
     if corrections.captions:
         path = Path(trainer.args.output_dir, SHEET_FILE)

@@ -7,6 +7,7 @@ The app keeps them as FOLDER/<0 to 9, or none for a non-digit>/<hash of the pixe
 """
 
 import sys
+from argparse import ArgumentParser
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from hashlib import sha256
@@ -21,7 +22,6 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from modeling_mnist import MnistForImageClassification
 from training.data import NON_DIGIT_LABEL, NUM_LABELS, MnistDataset, scale_pixels
 from training.errors import InputError
-from training.model_card import is_hub_id
 
 TEMPLATE = Path(__file__).with_name("corrections_card_template.md")
 RELEASED_MODEL = Path(__file__).parent.parent / "model"  # before what is trained from scratch
@@ -34,14 +34,10 @@ CONTRADICTED = 0.99  # confidence in another answer from which a correction is l
 
 @dataclass
 class Corrections:
-    """Corrections by what becomes of them, each part in the order of the hashes.
+    """Corrections by what becomes of them, in the order of their hashes.
 
-    Attributes:
-        training: Those that may join the training split.
-        held_out: A tenth, chosen by hash: the same ones as corrections are added.
-        left_out: Those that the model before contradicts.
-        captions: The file of each that is left out, and what the model before answers.
-        record: What run.json and the model card tell.
+    `captions` has the file of each that is left out, and the answer of the model before; `record`
+    is what run.json and the model card tell.
     """
 
     training: MnistDataset
@@ -53,9 +49,20 @@ class Corrections:
     def add_to(self, dataset: MnistDataset) -> None:
         """Append to a training set, at most 5% of those of its images that were not appended."""
         limit = int(MAX_SHARE * (len(dataset) - dataset.num_added))
-        joining = self.training.select(torch.arange(len(self.training))[:limit])
-        dataset.append(joining.images.numpy(), joining.labels.numpy())
-        self.record |= {"images": len(joining), "beyond_limit": len(self.training) - len(joining)}
+        images, labels = self.training.images[:limit], self.training.labels[:limit]
+        dataset.append(images.numpy(), labels.numpy())
+        self.record |= {"images": len(images), "beyond_limit": len(self.training) - len(images)}
+
+    def evaluate(self, model: MnistForImageClassification, metric: str) -> None:
+        """Record the accuracy, 0-1, on the held-out ones, if there are any, under this name.
+
+        A non-digit is classified correctly where the confidence is below the model's threshold.
+        """
+        if len(self.held_out) > 0:
+            confidence, answer = classify(model, self.held_out.images)
+            unsure, labels = confidence < model.config.confidence_threshold, self.held_out.labels
+            correct = torch.where(labels == NON_DIGIT_LABEL, unsure, answer == labels)
+            self.record[metric] = correct.double().mean().item()
 
 
 def load_corrections(
@@ -93,33 +100,28 @@ def load_corrections(
         "two_labels": len(labels_of) - len(kept),
         "left_out": len(captions),
         "held_out": len(parts[1]),
-        **accuracy(before, parts[1], "_before"),
     }
-    return Corrections(*parts, captions, record)
+    corrections = Corrections(*parts, captions, record)
+    corrections.evaluate(before, "eval_corrections_accuracy_before")
+    return corrections
 
 
 def read(name: str) -> tuple[list[tuple[np.ndarray, str, dict]], str | None]:
     """All images (28, 28) uint8, each with label and PNG text, and the Hub's revision of them.
 
     Raises:
-        InputError: they are not there, not as the app keeps them, or none.
+        InputError: there are none, or not such as the app keeps.
     """
-    folder = {"path": "imagefolder", "data_dir": name, "drop_labels": False}
     is_folder = Path(name).is_dir()
-    if not is_folder and not is_hub_id(name):
-        raise InputError(
-            f"{name} is neither a folder nor a dataset on the Hub. Name the folder in which the "
-            f"app keeps corrections (CORRECTIONS_DIR), a copy of it, or a dataset's id."
-        )
-    if is_folder and not any(Path(name).glob("*/*.png")):
-        raise InputError(f"{name} holds no corrections (such as 7/<hash>.png). Collect some first.")
+    folder = {"path": "imagefolder", "data_dir": name, "drop_labels": False}
     try:
         builder = load_dataset_builder(**(folder if is_folder else {"path": name}))
         builder.download_and_prepare()
         split = builder.as_dataset(split="train")
     except (DatasetsError, OSError, ValueError, RuntimeError) as error:
         raise InputError(
-            f"The corrections {name} could not be loaded: {error}. Without network, name a folder."
+            f"The corrections {name} could not be loaded: {error}. Name the folder in which the "
+            f"app keeps corrections (CORRECTIONS_DIR), once it holds some, or a dataset of the Hub."
         ) from error
     classes = getattr(split.features.get("label"), "names", None)
     if classes is None or not isinstance(split.features.get("image"), Image):
@@ -127,23 +129,18 @@ def read(name: str) -> tuple[list[tuple[np.ndarray, str, dict]], str | None]:
             f"{name} has no images with labels. Before a folder of corrections is pushed, it "
             f"needs its card: python -m training.corrections FOLDER"
         )
-    labels = [classes[n] if n in range(len(classes)) else str(n) for n in split["label"]]
-    if wrong := sorted(set(labels) - LABELS.keys()):
-        raise InputError(
-            f"{name} has images labelled {', '.join(wrong[:5])}. Each lies in a folder that is "
-            f"named 0 to 9 or none: move or delete the others."
-        )
     rows = []
-    for index, label in enumerate(labels):
+    for index, number in enumerate(split["label"]):
+        label = classes[number] if number in range(len(classes)) else str(number)
         try:
             image = split[index]["image"]
         except (OSError, ValueError, SyntaxError) as error:
             raise InputError(f"An image of {name} cannot be read. Delete it: {error}") from error
-        if image.mode != "L" or image.size != (28, 28):
+        if label not in LABELS or image.mode != "L" or image.size != (28, 28):
             raise InputError(
-                f"Image {index} (from 0) of {name}, {getattr(image, 'filename', '')}, has "
-                f"{image.width}x{image.height} pixels of mode {image.mode}. Corrections have 28x28 "
-                f"of mode L, as the app writes them: delete it."
+                f"{getattr(image, 'filename', '') or f'Image {index} (from 0)'} of {name} is no "
+                f"correction: its label is {label}, not 0 to 9 or none, or it is not 28x28 and "
+                f"grey (it is {image.width}x{image.height}, mode {image.mode}). Delete it."
             )
         rows.append((np.asarray(image), label, image.info))
     return rows, None if is_folder else builder.hash
@@ -164,29 +161,17 @@ def classify(
     return logits.float().softmax(1).cpu().max(1)
 
 
-def accuracy(
-    model: MnistForImageClassification, dataset: MnistDataset, when: str = ""
-) -> dict[str, float]:
-    """`eval_corrections_accuracy`, 0-1; of no images {}.
-
-    A non-digit is classified correctly where the confidence is below the model's threshold.
-    """
-    confidence, answer = classify(model, dataset.images)
-    unsure = confidence < model.config.confidence_threshold
-    correct = torch.where(dataset.labels == NON_DIGIT_LABEL, unsure, answer == dataset.labels)
-    share = correct.double().mean().item()
-    return {f"eval_corrections_accuracy{when}": share} if len(dataset) else {}
-
-
 def write_dataset_card(folder: str) -> None:
     """Write README.md into a folder of corrections, for who pushes it to the Hub."""
+    if not Path(folder).is_dir():
+        raise InputError(f"{folder} is no folder. Name the one that CORRECTIONS_DIR names.")
     rows, _ = read(folder)
     told = {key: sorted({info.get(key, "?") for *_, info in rows}) for key in ("day", "model")}
     card_data = DatasetCardData(
         pretty_name="Corrections of handwritten digits",
         task_categories=["image-classification"],
         tags=["mnist", "handwriting", "digits"],
-        configs=[{"config_name": "default", "data_dir": ".", "drop_labels": False}],
+        configs=[{"config_name": "default", "data_files": "*/*.png", "drop_labels": False}],
     )
     counts = sorted(Counter(label for _, label, _ in rows).items())
     card = DatasetCard.from_template(card_data, str(TEMPLATE), counts=counts, **told)
@@ -194,9 +179,9 @@ def write_dataset_card(folder: str) -> None:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2 or not Path(sys.argv[1]).is_dir():
-        sys.exit("python -m training.corrections FOLDER writes the dataset card of a folder.")
+    parser = ArgumentParser(description="Write the dataset card of a folder of corrections.")
+    parser.add_argument("folder")
     try:
-        write_dataset_card(sys.argv[1])
+        write_dataset_card(parser.parse_args().folder)
     except (InputError, OSError) as error:
         sys.exit(f"training.corrections: {error}")
