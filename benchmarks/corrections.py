@@ -29,8 +29,8 @@ from training.handwriting import draw, random_pen_width, vary
 from training.synthetic import frame
 
 FLAGS = (
-    "--do_train --num_train_epochs 2 --learning_rate 1e-3 --distillation_share 0 "
-    "--final_strength 0.4 --save_strategy no"
+    "--do_train --max_train_samples 10000 --num_train_epochs 4 --learning_rate 3e-4 "
+    "--distillation_share 0 --save_strategy no"
 )
 # Points x, y, and 1 for a corner, as in training/strokes.txt.
 X = (8, 88, 88, 50, 30, 18, 30, 85)
