@@ -45,12 +45,7 @@ from training.arguments import (
     find_checkpoint,
 )
 from training.augmentation import Augmentation
-from training.corrections import (
-    RELEASED_MODEL,
-    SHEET_FILE,
-    Corrections,
-    load_corrections,
-)
+from training.corrections import RELEASED_MODEL, SHEET_FILE, Corrections, load_corrections
 from training.data import MnistDataset, carve_validation, load_splits, to_tensors
 from training.errors import InputError, writing_to
 from training.evaluation import (
@@ -251,10 +246,7 @@ def save_corrections(trainer: MnistTrainer, corrections: Corrections) -> None:
     if corrections.captions:
         path = Path(trainer.args.output_dir, SHEET_FILE)
         draw_contact_sheet(corrections.left_out.images.numpy(), corrections.captions, path)
-        print(
-            f"{path} shows the {len(corrections.captions)} corrections that were left out, as the "
-            f"model before is sure of another answer. If they are right, add --trust_corrections."
-        )
+        print(f"Corrections of which the model before is sure that they are wrong: {path}")
 
 
 def save_evaluation(trainer: MnistTrainer, prediction: PredictionOutput) -> None:
