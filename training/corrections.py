@@ -94,14 +94,9 @@ def load_corrections(
         f"{labels[n]}/{names[n]}\nmodel: {answer[n]} ({confidence[n]:.1%})"
         for n in left_out.nonzero().flatten()
     ]
-    record = {
-        **({"dataset": name, "revision": revision} if revision else {}),
-        "trusted": trusted,
-        "two_labels": len(labels_of) - len(kept),
-        "left_out": len(captions),
-        "held_out": len(parts[1]),
-    }
-    corrections = Corrections(*parts, captions, record)
+    record = {"dataset": name, "revision": revision} if revision else {}
+    record |= {"held_out": len(parts[1]), "left_out": len(captions)}
+    corrections = Corrections(*parts, captions, record | {"two_labels": len(labels_of) - len(kept)})
     corrections.evaluate(before, "eval_corrections_accuracy_before")
     return corrections
 
