@@ -45,11 +45,13 @@ from training.arguments import (
     find_checkpoint,
 )
 from training.augmentation import Augmentation
+from training.corrections import RELEASED_MODEL, SHEET_FILE, Corrections, load_corrections
 from training.data import MnistDataset, carve_validation, load_splits, to_tensors
 from training.errors import InputError, writing_to
 from training.evaluation import (
     compute_metrics,
     confusion_matrix,
+    draw_contact_sheet,
     plot_calibration,
     plot_confusion_matrix,
     plot_learning_curves,
@@ -71,7 +73,8 @@ def main() -> None:
     keep_freed_memory()
     output = Path(training_args.output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    train_dataset, eval_dataset = load_data(data_args, training_args)
+    corrections = read_corrections(model_args, data_args, training_args)
+    train_dataset, eval_dataset = load_data(data_args, training_args, corrections)
     trainer = MnistTrainer(
         model=load_model(model_args),
         args=training_args,
@@ -83,6 +86,8 @@ def main() -> None:
         compute_metrics=compute_metrics,
     )
     is_first = trainer.is_world_process_zero()
+    if corrections is not None:
+        trainer.log_metrics("corrections", corrections.record)
     if training_args.do_train:
         resume = training_args.resume_from_checkpoint
         if is_first:
@@ -90,13 +95,15 @@ def main() -> None:
         metrics = trainer.train(resume_from_checkpoint=resume).metrics
         with writing_to(output):
             save_training(trainer, metrics)
+            if corrections is not None and is_first:
+                save_corrections(trainer, corrections)
     if training_args.do_eval:
         prediction = trainer.predict(eval_dataset, metric_key_prefix="eval")
         with writing_to(output):
             save_evaluation(trainer, prediction)
     if training_args.do_train and is_first:
         with writing_to(output):
-            save_run(trainer, model_args, data_args)
+            save_run(trainer, model_args, data_args, corrections and corrections.record)
             write_model_card(output)
     if training_args.push_to_hub:
         push(trainer, output)
@@ -141,8 +148,27 @@ def has_bf16() -> bool:
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
+def read_corrections(
+    model_args: ModelArguments,
+    data_args: DataTrainingArguments,
+    training_args: MnistTrainingArguments,
+) -> Corrections | None:
+    """What visitors have corrected, judged by the model before, or None without --corrections.
+
+    The model before is the one that training starts from; from scratch, the released one.
+    """
+    if data_args.corrections is None:
+        return None
+    name = model_args.model_name_or_path or str(RELEASED_MODEL)
+    before = load_model(ModelArguments(model_name_or_path=name)).to(training_args.device)
+    with training_args.main_process_first(desc="the corrections"):
+        return load_corrections(data_args.corrections, before, data_args.trust_corrections)
+
+
 def load_data(
-    data_args: DataTrainingArguments, training_args: MnistTrainingArguments
+    data_args: DataTrainingArguments,
+    training_args: MnistTrainingArguments,
+    corrections: Corrections | None = None,
 ) -> tuple[MnistDataset | None, MnistDataset | None]:
     """What to train on and what to evaluate on: the validation split if there is one, or test."""
     with training_args.main_process_first(desc="the dataset"):
@@ -169,6 +195,8 @@ def load_data(
             images, labels = training.images.numpy(), training.labels.numpy()
             made = make_images(images, labels, training_args.seed)
         training.append(*broadcast_object_list([made])[0])
+    if corrections is not None:
+        corrections.add_to(training)
     # Processes that load batches, and pinned memory, can only serve data that is on the CPU.
     on_cpu = training_args.dataloader_num_workers > 0 or training_args.dataloader_pin_memory
     if training and not on_cpu:
@@ -196,7 +224,7 @@ def clear(output: Path, resume: str | None) -> None:
         if resume is not None and checkpoint.samefile(resume):
             break
         shutil.rmtree(checkpoint)
-    for name in ("train_results.json", "eval_results.json", BENCHMARK_FILE):
+    for name in ("train_results.json", "eval_results.json", BENCHMARK_FILE, SHEET_FILE):
         (output / name).unlink(missing_ok=True)
 
 
@@ -209,6 +237,16 @@ def save_training(trainer: MnistTrainer, metrics: dict[str, float]) -> None:
     if trainer.is_world_process_zero():
         path = Path(trainer.args.output_dir, "learning_curves.png")
         plot_learning_curves(trainer.state.log_history, path)
+
+
+def save_corrections(trainer: MnistTrainer, corrections: Corrections) -> None:
+    """Leave what was left out in the output folder, and tell the accuracy on what was held out."""
+    corrections.evaluate(trainer.model, "eval_corrections_accuracy")
+    trainer.log_metrics("corrections", corrections.record)
+    if corrections.captions:
+        path = Path(trainer.args.output_dir, SHEET_FILE)
+        draw_contact_sheet(corrections.left_out.images.numpy(), corrections.captions, path)
+        print(f"Corrections of which the model before is sure that they are wrong: {path}")
 
 
 def save_evaluation(trainer: MnistTrainer, prediction: PredictionOutput) -> None:

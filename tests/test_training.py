@@ -150,7 +150,7 @@ def test_batches_are_scaled_reshaped_and_one_hot():
     assert torch.equal((pixel_values[0, 0] * 255).round().byte(), images[1])
     expected = torch.stack([torch.eye(10)[9], torch.eye(10)[3], torch.full((10,), 0.1)])
     torch.testing.assert_close(batch["labels"], expected)
-    assert dataset.num_synthetic == 1
+    assert dataset.num_added == 1
 
 
 @pytest.fixture(scope="module")

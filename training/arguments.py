@@ -61,6 +61,17 @@ class DataTrainingArguments:
         default=True,
         metadata={"help": "Rotate, shear, scale, shift, deform, and thin or thicken digits."},
     )
+    corrections: str | None = field(
+        default=None,
+        metadata={
+            "help": "Train on what visitors of the app have corrected as well: the folder in which "
+            "it keeps that, or a dataset of the Hub. docs/corrections.md tells how."
+        },
+    )
+    trust_corrections: bool = field(
+        default=False,
+        metadata={"help": "Take also those that the model before is sure are wrong."},
+    )
 
 
 @dataclass
@@ -173,6 +184,10 @@ def check_arguments(
         )
     if not training_args.do_train and model_args.model_name_or_path is None:
         raise InputError("--do_eval alone needs a model: --model_name_or_path model.")
+    if data_args.corrections is not None and not training_args.do_train:
+        raise InputError("--corrections are trained on, which --do_eval alone does not.")
+    if data_args.trust_corrections and data_args.corrections is None:
+        raise InputError("--trust_corrections needs some: --corrections FOLDER_OR_HUB_ID.")
     if training_args.push_to_hub and not training_args.do_train:
         raise InputError(
             "--push_to_hub pushes what a run has trained. To push a folder that is there already: "

@@ -25,12 +25,12 @@ class MnistDataset(torch.utils.data.Dataset):
     Attributes:
         images: (N, 28, 28) uint8, 0 (background) to 255 (ink).
         labels: (N,) int64, 0-9, or -1 for a non-digit.
-        num_synthetic: How many of the images, the last ones, `append` has added.
+        num_added: How many of the images, the last ones, `append` has added.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
-    num_synthetic: int = 0
+    num_added: int = 0
 
     def __len__(self) -> int:
         return len(self.images)
@@ -46,10 +46,10 @@ class MnistDataset(torch.utils.data.Dataset):
         return {"pixel_values": self.images[indices].reshape(-1, 1, 28, 28), "labels": one_hot}
 
     def append(self, images: np.ndarray, labels: np.ndarray) -> None:
-        """Add synthetic images (M, 28, 28) uint8 with labels (M,)."""
+        """Add other images (M, 28, 28) uint8 with labels (M,)."""
         self.images = torch.cat([self.images, torch.from_numpy(images)])
         self.labels = torch.cat([self.labels, torch.from_numpy(labels)])
-        self.num_synthetic += len(images)
+        self.num_added += len(images)
 
     def to(self, device: torch.device) -> None:
         """Move all images to a device, where batches are then made."""

@@ -6,6 +6,7 @@ import datasets
 import evaluate
 import numpy as np
 from matplotlib.figure import Figure
+from PIL import Image, ImageDraw
 from scipy.special import softmax
 from transformers import EvalPrediction
 
@@ -129,6 +130,18 @@ def plot_worst_errors(
         axis.imshow(images[index], cmap="gray")
         axis.set_title(f"{true[index]} as {predicted[index]}\n{confidence[index]:.0%}", size=8)
     figure.savefig(path, dpi=110)
+
+
+def draw_contact_sheet(images: np.ndarray, captions: list[str], path: Path) -> None:
+    """All of (N, 28, 28) uint8, each above its caption of two lines, as a PNG at `path`."""
+    columns, width, height = 8, 128, 120
+    sheet = Image.new("L", (columns * width, -(-len(images) // columns) * height))
+    pen = ImageDraw.Draw(sheet)
+    for n, (image, caption) in enumerate(zip(images, captions, strict=True)):
+        x, y = n % columns * width, n // columns * height
+        sheet.paste(Image.fromarray(image).resize((84, 84)), (x + (width - 84) // 2, y))
+        pen.text((x + 4, y + 88), caption, 255)
+    sheet.save(path)
 
 
 def plot_calibration(true: np.ndarray, probabilities: np.ndarray, path: Path) -> None:

@@ -35,9 +35,12 @@ SETTINGS = (
 
 
 def save_run(
-    trainer: MnistTrainer, model_args: ModelArguments, data_args: DataTrainingArguments
+    trainer: MnistTrainer,
+    model_args: ModelArguments,
+    data_args: DataTrainingArguments,
+    corrections: dict[str, object] | None = None,
 ) -> None:
-    """Write what the card tells of a run into its output folder, as JSON."""
+    """Write what the card tells of a run, and of its corrections, into its folder, as JSON."""
     args, dataset = trainer.args, trainer.train_dataset
     run = {
         "repo_id": trainer.hub_model_id or f"user/{Path(args.output_dir).absolute().name}",
@@ -47,8 +50,9 @@ def save_run(
         "dataset_config": data_args.dataset_config_name,
         "evaluated_on": "held-out training" if data_args.train_val_split else "test",
         "evaluated_on_all": data_args.max_eval_samples is None,
-        "train_images": len(dataset) - dataset.num_synthetic,
-        "synthetic_images": dataset.num_synthetic,
+        "train_images": len(dataset) - dataset.num_added,
+        "synthetic_images": dataset.num_added - (corrections["images"] if corrections else 0),
+        "corrections": corrections,
         "parameters": trainer.model.num_parameters(),
         "resumed": args.resume_from_checkpoint is not None,
         "hardware": describe_hardware(args.device, args.world_size),
@@ -70,6 +74,7 @@ def write_model_card(folder: str | Path) -> None:
     evaluated, benchmark = folder / "eval_results.json", folder / BENCHMARK_FILE
     evaluation = json.loads(evaluated.read_text()) if evaluated.exists() else {}
     dataset, base_model = run["dataset"], run["base_model"]
+    corrected = run.get("corrections") or {}
     # Only what anyone can compare: a whole split that the Hub knows.
     comparable = dataset is not None and run["evaluated_on"] == "test" and run["evaluated_on_all"]
     eval_results = [
@@ -90,7 +95,7 @@ def write_model_card(folder: str | Path) -> None:
         library_name="transformers",
         pipeline_tag="image-classification",
         tags=["mnist", "handwriting", "digits", "cnn"],
-        datasets=[dataset] if dataset else None,
+        datasets=list(filter(None, (dataset, corrected.get("dataset")))) or None,
         base_model=base_model if base_model and is_hub_id(base_model) else None,
         metrics=["accuracy"],
         model_name=run["repo_id"].split("/")[-1],
