@@ -2,6 +2,7 @@
 
 python app.py                                the model in model/
 MODEL_ID=user/mnist-cnn python app.py        a model on the Hub, or in another folder
+CORRECTIONS_DIR=corrections python app.py    visitors can correct it: kept in that folder
 """
 
 import os
@@ -20,6 +21,7 @@ from pipeline_mnist import NumberRecognitionPipeline
 from ui.about import show_about
 from ui.answer import Answer, message
 from ui.batcher import Batcher, Busy
+from ui.corrections import Corrections
 from ui.images import UNREADABLE, ImageFile, open_image
 from ui.inside import Inside
 from ui.reading import answer_all
@@ -28,6 +30,7 @@ from ui.sheet import Examples, Sheet
 
 HERE = Path(__file__).parent
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
+CORRECTIONS_DIR = os.environ.get("CORRECTIONS_DIR")
 
 # One small image at a time is faster on one thread than on several.
 torch.set_num_threads(1)
@@ -39,8 +42,11 @@ try:
 except (OSError, ValueError, RuntimeError) as error:
     sys.exit(f"app.py: MODEL_ID {MODEL_ID!r} is no model that can be loaded: {error}")
 
-
 batcher = Batcher(partial(answer_all, read_number))
+if CORRECTIONS_DIR:
+    is_folder = Path(MODEL_ID).is_dir()  # whose path is nobody's business
+    model_name = Path(MODEL_ID).resolve().name if is_folder else MODEL_ID
+    corrections = Corrections(CORRECTIONS_DIR, model, model_name)
 
 
 async def read(sent: dict) -> dict:
@@ -49,6 +55,11 @@ async def read(sent: dict) -> dict:
         return await batcher(sent)
     except Busy:
         return message("error", "Too many people write at the moment. Please wait a little.")
+
+
+async def correct(sent: object) -> str:
+    """Keep a correction: see ui/corrections.py."""
+    return await corrections(sent)
 
 
 def predict(picture: str | None) -> dict[str, float]:
@@ -101,7 +112,7 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
         with gr.Tab("Read"):
             with gr.Row(elem_classes="desk"):
                 sheet = Sheet(read)
-                answer = Answer()
+                answer = Answer(correct if CORRECTIONS_DIR else None)
             inside = Inside(model)
             examples = Examples(sorted((HERE / "examples").glob("*.[jp]*g")))
         with gr.Tab("About the model"):

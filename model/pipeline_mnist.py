@@ -21,6 +21,7 @@ from transformers import AutoModelForImageClassification, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
 IMAGE_SIZE = 28  # pixels: height and width of a framed digit
+SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
@@ -143,20 +144,30 @@ class NumberRecognitionPipeline(Pipeline):
         path = paths[-1][1]
         return path, float(confidences[path].prod()) if path else 0.0
 
+    def spell(self, candidates: dict, probabilities: np.ndarray, path: list[int]) -> str:
+        """The number, such as "407", of a path as `find_path` gives it."""
+        config, number, end = self.model.config, "", np.inf
+        for i in path:
+            left, _, right, _ = candidates["boxes"][i]
+            confidence, label = probabilities[i].max(), config.id2label[int(probabilities[i].argmax())]
+            number += " " * bool(left - end > SPACE * candidates["height"])
+            number += label if confidence >= config.confidence_threshold else "?"
+            end = right
+        return number
+
     def postprocess(self, outputs: dict) -> dict:
         """The result for one image, as the class describes it."""
-        config, probabilities = self.model.config, outputs["probabilities"].numpy()
+        probabilities = outputs["probabilities"].numpy()
         path, score = self.find_path(outputs, probabilities)
-        number, digits = "", []
-        for i in path:
-            sides = zip(("xmin", "ymin", "xmax", "ymax"), outputs["boxes"][i].tolist(), strict=True)
-            box = dict(sides)
-            if digits and box["xmin"] - digits[-1]["box"]["xmax"] > SPACE * outputs["height"]:
-                number += " "
-            label = config.id2label[int(probabilities[i].argmax())]
-            confidence = float(probabilities[i].max())
-            number += label if confidence >= config.confidence_threshold else "?"
-            digits.append({"label": label, "score": confidence, "box": box})
+        digits = [
+            {
+                "label": self.model.config.id2label[int(probabilities[i].argmax())],
+                "score": float(probabilities[i].max()),
+                "box": dict(zip(SIDES, outputs["boxes"][i].tolist(), strict=True)),
+            }
+            for i in path
+        ]
+        number = self.spell(outputs, probabilities, path)
         result = {"number": number, "score": score, "digits": digits}
         if outputs["several_lines"] and number == "?":
             result["message"] = "The image seems to hold several lines. Crop it to one."

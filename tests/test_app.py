@@ -145,6 +145,47 @@ def test_ten_digits_drawn_with_a_mouse_are_read(page):
         expect(page.locator("#answer")).to_contain_text(INVITATION)
 
 
+def write(page, number, width, gap=0.0) -> None:
+    """Write digits of that width side by side on the sheet's middle, 420x280, with a gap."""
+    left = 140 - (len(number) * width + (len(number) - 1) * gap) / 2
+    for place, digit in enumerate(number):
+        corner = left + place * (width + gap)
+        draw(page, [[(corner + (x - 70) * width / 140, 140 + (y - 140) * width / 140) for x, y in stroke]
+                    for stroke in STROKES[digit]])  # fmt: skip
+
+
+def expect_number(page, number) -> None:
+    """The first text of the answer is the number; each digit has a tile, and a box on the sheet."""
+    expect(page.locator("#answer .top")).to_have_text(number)
+    expect(page.locator("#answer .tiles b")).to_have_text(list(number))
+    expect(page.locator("#sheet .boxes i")).to_have_count(len(number))
+
+
+@pytest.mark.parametrize("width", [1280, 360])
+def test_numbers_are_read_digit_by_digit(app_url, browser, width):
+    with visit(browser, app_url, width) as page:
+        for number, size, gap in (("42", 110, 15), ("407", 90, 12), ("1234567890", 34, 6)):
+            write(page, number, size, gap)
+            expect_number(page, number)
+            page.get_by_role("button", name="Clear", exact=True).click()
+            expect(page.locator("#answer .tiles button")).to_have_count(0)
+            expect(page.locator("#sheet .boxes i")).to_have_count(0)
+
+
+def test_a_tile_shows_more_of_its_digit(page):
+    write(page, "407", 90, 12)
+    expect_number(page, "407")
+    for index, digit in enumerate("407"):
+        page.locator("#answer .tiles button").nth(index).click()
+        expect(page.locator("#answer .bars .best")).to_have_attribute("data-digit", digit)
+        expect(page.locator("#answer .tiles [aria-pressed=true] b")).to_have_text(digit)
+
+
+def test_touching_digits_come_apart(page):
+    write(page, "33", 100, -8)
+    expect_number(page, "33")
+
+
 def test_answer_comes_while_the_stroke_is_being_drawn(page):
     page.mouse.move(*place(page, 140, 60))
     page.mouse.down()
@@ -343,6 +384,8 @@ def test_examples_are_read_as_their_names_say(page):
         examples.nth(index).click()
         expect_digit(page, digit)
     examples.nth(5).click()
+    expect_number(page, "407")
+    examples.nth(6).click()
     expect(page.locator("#answer .verdict")).to_contain_text("does not look like a digit")
 
 

@@ -388,3 +388,15 @@ def test_off_nothing_is_asked_and_no_file_is_written(browser, tmp_path):
         with pytest.raises(urllib.error.HTTPError, match="404"):
             post(url, sent("7", image(0)))
         assert files() == before
+
+
+def test_of_a_number_the_chosen_digit_is_kept(app, browser):
+    url, folder = app
+    with visit(browser, url) as (page, _):
+        first = show(page, 5)  # 6-number.jpg
+        page.locator("#answer .tiles button[aria-pressed=false]").first.click()
+        other = bytes(page.evaluate(SEEN))
+        click(page, "6")
+        page.goto("about:blank")
+        wait_for(path(folder, "6", other))
+    assert other != first and not path(folder, "6", first).exists()

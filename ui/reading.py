@@ -51,5 +51,7 @@ def answer_all(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
         digits = list(zip(own[path], pixel_values[:, 0].numpy(), maps, strict=True))
         number = read.spell(candidates, own, path)
         answers[index] = describe(read.model.config, number, float(score), digits)
+        if candidates["several_lines"] and number == "?":
+            answers[index]["line"] = "These seem to be several lines. Write one line."
         answers[index]["boxes"] = (candidates["boxes"][path] / (size * 2)).tolist()
     return [answers[index] for index in range(len(sheets))]
