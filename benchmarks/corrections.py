@@ -5,8 +5,9 @@
 The style is a crossed 7 in one stroke: its stem loops back to the left and becomes the bar. Many
 are classified as a 2. The released model is fine-tuned with the flags below three times: without
 corrections, with 200 of them, and with the same 200 of which 30% have a random other label. Each is
-evaluated on 200 other instances of the style and on MNIST's test set. The flags and the style were
-fixed before the first run.
+evaluated on 200 other instances of the style and on MNIST's test set. The style was chosen among
+eight because the released model misclassifies much of it; the flags were fixed before the first
+result.
 """
 
 import json
