@@ -21,6 +21,7 @@ from transformers import AutoModelForImageClassification, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
 IMAGE_SIZE = 28  # pixels: height and width of a framed digit
+SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
@@ -32,11 +33,12 @@ SMALL = 0.45  # lower pieces are points, dashes, bits of a digit
 LINE = 0.7  # where a part as tall as this stands above another, there are two lines
 RULE = 1.2  # longer parts, if low, are rules of a form
 UNCUT = 0.6  # narrower parts are not cut
-CUT_EVERY = 0.25  # at most so many cuts to a part's width
+LONE_UNCUT = 0.75  # a part that is alone is more often one digit
+CUT_EVERY = 0.18  # at most so many cuts to a part's width
 CUT_APART = 0.12  # two cuts, and a cut and the part's end
 MAX_WIDTH = 1.35  # of a digit in several pieces
 MAX_GAP = 0.25  # between two parts of a digit
-SEAM_ROWS = 40  # of a digit: seams are found in about so many
+SEAM_ROWS = 80  # of a digit: seams are found in about so many
 SPACE = 0.75  # between two digits: a wider gap is a space
 # What a path pays besides -log(confidence).
 CUT_COST = 0.25  # for each cut through a part
@@ -143,20 +145,33 @@ class NumberRecognitionPipeline(Pipeline):
         path = paths[-1][1]
         return path, float(confidences[path].prod()) if path else 0.0
 
+    def spell(self, candidates: dict, probabilities: np.ndarray, path: list[int]) -> str:
+        """The number, such as "407", of a path as `find_path` gives it."""
+        config, number, end = self.model.config, "", np.inf
+        for i in path:
+            left, _, right, _ = candidates["boxes"][i]
+            confidence, label = (
+                probabilities[i].max(),
+                config.id2label[int(probabilities[i].argmax())],
+            )
+            number += " " * bool(left - end > SPACE * candidates["height"])
+            number += label if confidence >= config.confidence_threshold else "?"
+            end = right
+        return number
+
     def postprocess(self, outputs: dict) -> dict:
         """The result for one image, as the class describes it."""
-        config, probabilities = self.model.config, outputs["probabilities"].numpy()
+        probabilities = outputs["probabilities"].numpy()
         path, score = self.find_path(outputs, probabilities)
-        number, digits = "", []
-        for i in path:
-            sides = zip(("xmin", "ymin", "xmax", "ymax"), outputs["boxes"][i].tolist(), strict=True)
-            box = dict(sides)
-            if digits and box["xmin"] - digits[-1]["box"]["xmax"] > SPACE * outputs["height"]:
-                number += " "
-            label = config.id2label[int(probabilities[i].argmax())]
-            confidence = float(probabilities[i].max())
-            number += label if confidence >= config.confidence_threshold else "?"
-            digits.append({"label": label, "score": confidence, "box": box})
+        digits = [
+            {
+                "label": self.model.config.id2label[int(probabilities[i].argmax())],
+                "score": float(probabilities[i].max()),
+                "box": dict(zip(SIDES, outputs["boxes"][i].tolist(), strict=True)),
+            }
+            for i in path
+        ]
+        number = self.spell(outputs, probabilities, path)
         result = {"number": number, "score": score, "digits": digits}
         if outputs["several_lines"] and number == "?":
             result["message"] = "The image seems to hold several lines. Crop it to one."
@@ -196,13 +211,15 @@ def find_pieces(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, fl
     several_lines = stacked[in_line][:, in_line].any()
     pieces, cuts = np.zeros(ink.shape, int), [False]
     centre = boxes[:, 0] + boxes[:, 2]
-    for part in sorted(np.flatnonzero(kept & ~joins), key=lambda part: centre[part]):
+    digits = sorted(np.flatnonzero(kept & ~joins), key=lambda part: centre[part])
+    uncut = (UNCUT if len(digits) > 1 else LONE_UNCUT) * height
+    for part in digits:
         members = np.flatnonzero(kept & (owner == part))
         left, top, right, bottom = join(boxes[members])
         place = slice(top, bottom), slice(left, right)
         mask = np.isin(parts[place], members + 1)
         index = np.zeros(mask.shape, int)
-        if wide[part] > UNCUT * height:
+        if wide[part] > uncut:
             for seam in find_seams(ink[place] * mask, height):
                 index += np.arange(right - left) > seam[:, None]
         used, index = np.unique(index[mask], return_inverse=True)  # a seam may cut nothing off
