@@ -33,11 +33,12 @@ SMALL = 0.45  # lower pieces are points, dashes, bits of a digit
 LINE = 0.7  # where a part as tall as this stands above another, there are two lines
 RULE = 1.2  # longer parts, if low, are rules of a form
 UNCUT = 0.6  # narrower parts are not cut
-CUT_EVERY = 0.25  # at most so many cuts to a part's width
+LONE_UNCUT = 0.75  # a part that is alone is more often one digit
+CUT_EVERY = 0.18  # at most so many cuts to a part's width
 CUT_APART = 0.12  # two cuts, and a cut and the part's end
 MAX_WIDTH = 1.35  # of a digit in several pieces
 MAX_GAP = 0.25  # between two parts of a digit
-SEAM_ROWS = 40  # of a digit: seams are found in about so many
+SEAM_ROWS = 80  # of a digit: seams are found in about so many
 SPACE = 0.75  # between two digits: a wider gap is a space
 # What a path pays besides -log(confidence).
 CUT_COST = 0.25  # for each cut through a part
@@ -149,7 +150,10 @@ class NumberRecognitionPipeline(Pipeline):
         config, number, end = self.model.config, "", np.inf
         for i in path:
             left, _, right, _ = candidates["boxes"][i]
-            confidence, label = probabilities[i].max(), config.id2label[int(probabilities[i].argmax())]
+            confidence, label = (
+                probabilities[i].max(),
+                config.id2label[int(probabilities[i].argmax())],
+            )
             number += " " * bool(left - end > SPACE * candidates["height"])
             number += label if confidence >= config.confidence_threshold else "?"
             end = right
@@ -207,13 +211,15 @@ def find_pieces(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, fl
     several_lines = stacked[in_line][:, in_line].any()
     pieces, cuts = np.zeros(ink.shape, int), [False]
     centre = boxes[:, 0] + boxes[:, 2]
-    for part in sorted(np.flatnonzero(kept & ~joins), key=lambda part: centre[part]):
+    digits = sorted(np.flatnonzero(kept & ~joins), key=lambda part: centre[part])
+    uncut = (UNCUT if len(digits) > 1 else LONE_UNCUT) * height
+    for part in digits:
         members = np.flatnonzero(kept & (owner == part))
         left, top, right, bottom = join(boxes[members])
         place = slice(top, bottom), slice(left, right)
         mask = np.isin(parts[place], members + 1)
         index = np.zeros(mask.shape, int)
-        if wide[part] > UNCUT * height:
+        if wide[part] > uncut:
             for seam in find_seams(ink[place] * mask, height):
                 index += np.arange(right - left) > seam[:, None]
         used, index = np.unique(index[mask], return_inverse=True)  # a seam may cut nothing off
