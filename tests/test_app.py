@@ -149,9 +149,12 @@ def write(page, number, width, gap=0.0) -> None:
     """Write digits of that width side by side on the sheet's middle, 420x280, with a gap."""
     left = 140 - (len(number) * width + (len(number) - 1) * gap) / 2
     for place, digit in enumerate(number):
-        corner = left + place * (width + gap)
-        draw(page, [[(corner + (x - 70) * width / 140, 140 + (y - 140) * width / 140) for x, y in stroke]
-                    for stroke in STROKES[digit]])  # fmt: skip
+        corner, scale = left + place * (width + gap), width / 140
+        strokes = [
+            [(corner + (x - 70) * scale, 140 + (y - 140) * scale) for x, y in stroke]
+            for stroke in STROKES[digit]
+        ]
+        draw(page, strokes)
 
 
 def expect_number(page, number) -> None:
