@@ -76,8 +76,9 @@ def predict(picture: str | None) -> dict[str, float]:
     Returns:
         The most likely digit, and the probability of each of the ten digits, 0 to 1.
     """
+    image = open_image(picture)
     try:
-        pixel_values = processor(open_image(picture), return_tensors="pt")["pixel_values"]
+        pixel_values = processor(image, return_tensors="pt")["pixel_values"]
     except ValueError as error:
         raise gr.Error(UNREADABLE) from error
     if not pixel_values.any():
@@ -99,8 +100,9 @@ def read_file(picture: str | None) -> dict:
         `number`, its `score` (0 to 1), and its `digits` from left to right: each a `label`, a
         `score` and a `box` in pixels of the image (xmin, ymin, xmax, ymax).
     """
+    image = open_image(picture)
     try:
-        return read_number(open_image(picture))
+        return read_number(image)
     except ValueError as error:
         raise gr.Error(UNREADABLE) from error
 

@@ -505,12 +505,25 @@ READ = {
 }
 
 
+def test_read_returns_a_number_with_its_digits_and_their_places(client):
+    result = client.predict(handle_file(ROOT / "examples" / "6-number.jpg"), api_name="/read")
+    assert result["number"] == "407" and 0 < result["score"] <= 1
+    assert [digit["label"] for digit in result["digits"]] == ["4", "0", "7"]
+    left = [digit["box"]["xmin"] for digit in result["digits"]]
+    assert left == sorted(left) and 0 <= left[0] and result["digits"][2]["box"]["xmax"] <= 440
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_with_a_sentence(client, tmp_path, name):
     content, sentence = REFUSED[name]
     (tmp_path / name).write_bytes(content)
     with pytest.raises(AppError, match=sentence):
         client.predict(handle_file(tmp_path / name), api_name="/predict")
+    if sentence == "blank":
+        assert client.predict(handle_file(tmp_path / name), api_name="/read")["number"] == ""
+    else:
+        with pytest.raises(AppError, match=sentence):
+            client.predict(handle_file(tmp_path / name), api_name="/read")
 
 
 @pytest.mark.parametrize("name", READ)
@@ -568,7 +581,7 @@ def test_curl_gets_an_answer(app_url, tmp_path):
 
 
 def test_agents_find_and_call_predict(app_url):
-    """Over the Model Context Protocol: one tool, with its docstring, which reads an image."""
+    """Over the Model Context Protocol: two tools, with their docstrings, which read an image."""
 
     async def use():
         async with (
@@ -576,16 +589,20 @@ def test_agents_find_and_call_predict(app_url):
             ClientSession(read, write) as session,
         ):
             await session.initialize()
-            (tool,) = (await session.list_tools()).tools
+            tools = {tool.name: tool for tool in (await session.list_tools()).tools}
             content = base64.b64encode(encode(seven(), "PNG")).decode()
             image = {"picture": f"data:image/png;base64,{content}"}
             broken = {"picture": "data:image/png;base64,AAAA"}
-            answers = [await session.call_tool(tool.name, x) for x in (image, broken)]
-            return tool, answers
+            calls = (("predict", image), ("predict", broken), ("read", image))
+            return tools, [await session.call_tool(*call) for call in calls]
 
     with ThreadPoolExecutor() as thread:  # Playwright's own event loop runs in this one
-        tool, (good, bad) = thread.submit(asyncio.run, use()).result()
-    assert tool.name == "predict" and "handwritten digit" in tool.description
-    assert "64 megapixels" in tool.inputSchema["properties"]["picture"]["description"]
+        tools, (good, bad, number) = thread.submit(asyncio.run, use()).result()
+    assert tools.keys() == {"predict", "read"}
+    assert "handwritten digit" in tools["predict"].description
+    assert "handwritten number" in tools["read"].description
+    for tool in tools.values():
+        assert "64 megapixels" in tool.inputSchema["properties"]["picture"]["description"]
+    assert json.loads(number.content[0].text)["number"] == "7"
     assert "'label': '7'" in good.content[0].text
     assert bad.isError and "not an image that can be read" in bad.content[0].text

@@ -52,7 +52,10 @@ def test_what_the_code_imports_is_required_and_nothing_else():
     assert {packages[name][0] for name in imported & packages.keys()} == PINS.keys()
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/results.md", "docs/performance.md"])
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", *(f"docs/{name}.md" for name in ("results", "performance", "corrections"))],
+)
 def test_every_link_to_a_file_leads_somewhere(page):
     links = re.findall(r"\]\((?!http|#)([^)]+)\)", (ROOT / page).read_text())
     assert links
