@@ -49,7 +49,7 @@ if CORRECTIONS_DIR:
     corrections = Corrections(CORRECTIONS_DIR, model, model_name)
 
 
-async def read(sent: dict) -> dict:
+async def read_sheet(sent: dict) -> dict:
     """The answer to what a sheet sends: see ui/sheet.py and ui/answer.py."""
     try:
         return await batcher(sent)
@@ -87,7 +87,7 @@ def predict(picture: str | None) -> dict[str, float]:
     return {model.config.id2label[digit]: float(p) for digit, p in enumerate(probabilities)}
 
 
-def read_file(picture: str | None) -> dict:
+def read(picture: str | None) -> dict:
     """Read the handwritten number in an image: one line of digits.
 
     Signs, points and letters are no part of it; a piece that does not look like a digit stands as
@@ -113,7 +113,7 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
     with gr.Tabs():
         with gr.Tab("Read"):
             with gr.Row(elem_classes="desk"):
-                sheet = Sheet(read)
+                sheet = Sheet(read_sheet)
                 answer = Answer(correct if CORRECTIONS_DIR else None)
             inside = Inside(model)
             examples = Examples(sorted((HERE / "examples").glob("*.[jp]*g")))
@@ -128,7 +128,7 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
     # For programs alone.
     file = ImageFile(visible=False)
     gr.on([], predict, file, gr.Label(visible=False), api_name="predict")
-    gr.on([], read_file, file, gr.JSON(visible=False), api_name="read")
+    gr.on([], read, file, gr.JSON(visible=False), api_name="read")
 
 if __name__ == "__main__":
     demo.queue(

@@ -148,7 +148,7 @@ class Attacker:
             return "a digit"
         return told(json.loads(stream.rpartition("data: ")[2]))
 
-    def write(self, sheet: object, function: str = "read") -> str:
+    def write(self, sheet: object, function: str = "read_sheet") -> str:
         """Send any JSON as what is on the sheet."""
         session = f"{random.getrandbits(64):x}"
         call = {"component_id": self.sheet, "fn_name": function, "session_hash": session}

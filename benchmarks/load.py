@@ -56,7 +56,7 @@ class SheetVisitor:
     def __init__(self, http: httpx.AsyncClient, config: dict):
         components = config["components"]
         sheet = next(c["id"] for c in components if c["props"].get("elem_id") == "sheet")
-        call = {"component_id": sheet, "fn_name": "read", "session_hash": uuid.uuid4().hex}
+        call = {"component_id": sheet, "fn_name": "read_sheet", "session_hash": uuid.uuid4().hex}
         self.http, self.call = http, call
 
     def request(self, drawing: dict) -> dict:

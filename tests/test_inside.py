@@ -138,7 +138,7 @@ def test_it_follows_what_is_written_while_open_and_asks_nothing_closed(page):
     best, summary = page.locator("#answer .best"), inside.locator("summary")
     write(page, *ONE)
     expect(best).to_have_attribute("data-digit", "1")
-    assert "read" in page.asked and "look" not in page.asked
+    assert "read_sheet" in page.asked and "look" not in page.asked
 
     place = page.evaluate(PLACE)
     summary.click()

@@ -109,7 +109,7 @@ async function read() {
     if (!image && !strokes.length) answer(null);
     else {
       const [url, place] = encode();
-      const value = await server.read({ image: url, resting: !drawing });
+      const value = await server.read_sheet({ image: url, resting: !drawing });
       if (value === undefined) {
         pause = RETRY_AFTER;
         unread = true;

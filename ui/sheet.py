@@ -28,13 +28,13 @@ class Sheet(gr.HTML):
     To put an image on the sheet, set the value to {"example": its URL}.
 
     Args:
-        read: Called by sheet.js with {"image": data URL, "resting": whether the pen rests}.
+        read_sheet: Called by sheet.js with {"image": data URL, "resting": whether the pen rests}.
             Returns the answer (ui/answer.py); with "boxes", four shares 0-1 of the image each
             (left, top, right, bottom), the sheet shows them.
     """
 
-    def __init__(self, read: Callable[[dict], Awaitable[dict]]):
-        super().__init__(None, **assets("sheet"), server_functions=[read], elem_id="sheet")
+    def __init__(self, read_sheet: Callable[[dict], Awaitable[dict]]):
+        super().__init__(None, **assets("sheet"), server_functions=[read_sheet], elem_id="sheet")
 
     def postprocess(self, value: dict | None) -> dict | None:
         return value
