@@ -26,7 +26,7 @@ def main() -> None:
 
         with open_page(1080, 720, "dark") as page:
             for place, digit in enumerate(NUMBER):
-                draw(page, digit, left=15 + 40 * place, side=55)
+                draw(page, digit, left=7 + 40 * place, side=55)
             page.screenshot(path=ROOT / "docs" / "app-dark.png", animations="disabled")
         with open_page(360, 740, "light") as page:
             draw(page, HOUSE)

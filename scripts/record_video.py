@@ -176,7 +176,7 @@ def show_app(page: Page, url: str) -> None:
     draw(page, TWO)
     click(page, "#sheet .clear")
     for place, digit in enumerate((FOUR, ZERO, SEVEN)):
-        draw(page, digit, left=15 + 40 * place, side=55)
+        draw(page, digit, left=7 + 40 * place, side=55)
     click(page, "#answer .tiles button:first-child")
     page.wait_for_timeout(800)
     click(page, "#examples button:nth-child(5)")

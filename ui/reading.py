@@ -53,5 +53,6 @@ def answer_all(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
         answers[index] = describe(read.model.config, number, float(score), digits)
         if candidates["several_lines"] and number == "?":
             answers[index]["line"] = "These seem to be several lines. Write one line."
-        answers[index]["boxes"] = (candidates["boxes"][path] / (size * 2)).tolist()
+        if len(path) > 1:
+            answers[index]["boxes"] = (candidates["boxes"][path] / (size * 2)).tolist()
     return [answers[index] for index in range(len(sheets))]
