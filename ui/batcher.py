@@ -3,6 +3,7 @@
 import asyncio
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 
 class Busy(Exception):
@@ -25,6 +26,7 @@ class Batcher:
         self.work, self.size, self.limit = work, size, limit
         self.waiting: deque[tuple[object, asyncio.Future]] = deque()
         self.worker: asyncio.Task | None = None
+        self.thread = ThreadPoolExecutor(1)  # always the same: each keeps torch's buffers
 
     async def __call__(self, item: object) -> object:
         """The result for one item.
@@ -45,8 +47,10 @@ class Batcher:
         while self.waiting:
             batch = [self.waiting.popleft() for _ in range(min(self.size, len(self.waiting)))]
             batch = [(item, result) for item, result in batch if not result.done()]
+            items = [item for item, _ in batch]
             try:
-                answers = await asyncio.to_thread(self.work, [item for item, _ in batch])
+                loop = asyncio.get_running_loop()
+                answers = await loop.run_in_executor(self.thread, self.work, items)
                 outcomes = zip(batch, answers, strict=True)
                 done = [(result, answer, None) for (_, result), answer in outcomes]
             except Exception as error:
