@@ -145,6 +145,6 @@ if __name__ == "__main__":
         app_kwargs={"max_body_size": 22_000_000},  # of a request, JSON too: a file and its headers
         show_error=True,  # to programs as well: what is wrong with their call
         mcp_server=True,
-        state_session_capacity=1000,  # visitors; of an evicted one each call builds its state anew
+        state_session_capacity=100,  # visitors whose state Gradio keeps; each takes a megabyte
         run_history=False,  # what visitors write is kept nowhere, not in their browser either
     )
