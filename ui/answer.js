@@ -26,7 +26,6 @@ function paint(canvas, levels, marks) {
     image.data.set([...pixel, 255], 4 * i);
   }
   context.putImageData(image, 0, 0);
-  canvas.dataset.filled = canvas.className === "saliency" ? Boolean(marks) : Boolean(levels);
 }
 
 function showDigit(digit) {
