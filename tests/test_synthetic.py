@@ -8,6 +8,7 @@ from training.corruptions import corrupted
 from training.data import NON_DIGIT_LABEL
 from training.handwriting import draw, smooth_line, vary, ways_of_writing
 from training.non_digits import NON_DIGITS
+from training.pieces import label_of, set_side_by_side
 from training.synthetic import SHARES, make_images
 
 
@@ -33,7 +34,10 @@ def test_same_seed_same_images(digits, made):
 def test_in_the_frame_of_mnist(made):
     for kind, (images, labels) in made.items():
         assert images.dtype == np.uint8 and images.shape[1:] == (28, 28)
-        assert set(labels) == ({NON_DIGIT_LABEL} if kind == "non_digits" else set(range(10)))
+        assert set(labels) <= set(range(-1, 10))
+        shares = {"non_digits": 1, "pieces": 0.6}
+        assert (labels == NON_DIGIT_LABEL).mean() == pytest.approx(shares.get(kind, 0), abs=0.2)
+        assert len(set(labels)) >= 10 or kind == "non_digits"
     images, _ = made["handwritten"]
     assert all(image.max() >= 250 for image in images)
     spans = [np.ptp(np.nonzero(image > 64), axis=1).max() + 1 for image in images]
@@ -74,3 +78,16 @@ def test_non_digits_vary_and_leave_something_to_see(kind):
 def test_a_blank_image_can_be_corrupted():
     for seed in range(30):
         corrupted(np.zeros((28, 28)), np.random.default_rng(seed))
+
+
+def test_a_piece_is_what_the_ink_in_it_belongs_to(digits):
+    images, labels = digits
+    images = np.stack([np.asarray(images[list(labels).index(digit)]) for digit in (1, 8)])
+    for seed in range(10):
+        one, eight = set_side_by_side([1, 8], images, np.random.default_rng(seed)) > 0.25
+        ink = np.stack([np.pad(one, ((0, 0), (0, 40))), np.pad(eight, ((0, 0), (40, 0)))])
+        assert label_of(ink.any(0), ink, [1, 8]) == NON_DIGIT_LABEL
+        assert label_of(ink[0], ink, [1, 8]) == 1
+        assert label_of(ink[1], ink, [1, 8]) == 8
+        upper = ink[0] & (np.arange(len(one)) < len(one) / 2)[:, None]
+        assert label_of(upper, ink, [8, 1]) is None  # a bar can be a 1, whatever it is a part of

@@ -81,7 +81,7 @@ class MnistTrainingArguments(TrainingArguments):
     output_dir: str = field(
         default="mnist-cnn", metadata={"help": "Where the model, metrics and plots are written."}
     )
-    num_train_epochs: float = field(default=19, metadata={"help": "Passes over the training set."})
+    num_train_epochs: float = field(default=16, metadata={"help": "Passes over the training set."})
     per_device_train_batch_size: int = field(
         default=128, metadata={"help": "Images per device and step."}
     )

@@ -2,8 +2,8 @@
 
     images, labels = make_images(mnist_images, mnist_labels, seed=42)
 
-Three kinds: digits by hand as people write them elsewhere, MNIST's digits corrupted, and
-non-digits. All go through the image processor, as a visitor's images do.
+Four kinds: digits by hand as people write them elsewhere, MNIST's digits corrupted, non-digits, and
+pieces of numbers. All are framed by the image processor, as a visitor's images are.
 """
 
 import numpy as np
@@ -14,10 +14,11 @@ from training.corruptions import corrupted
 from training.data import NON_DIGIT_LABEL
 from training.handwriting import handwritten_digit
 from training.non_digits import random_non_digit
+from training.pieces import random_piece
 from training.printed import printed
 
 # Synthetic images of each kind, per training image.
-SHARES = {"handwritten": 0.3, "corrupted": 0.35, "non_digits": 0.3}
+SHARES = {"handwritten": 0.45, "corrupted": 0.35, "non_digits": 0.25, "pieces": 0.25}
 PRINTED_SHARE = 0.04  # of the handwritten kind: people show printed digits, too
 BLANK_EVERY = 100  # one non-digit in so many is blank
 ATTEMPTS = 20  # at most so many, until the framed image is not blank
@@ -35,42 +36,47 @@ def make_images(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.n
     Returns:
         (M, 28, 28) uint8 and (M,) int64, 0-9 or `NON_DIGIT_LABEL`.
     """
+    others = np.random.default_rng(seed).integers(0, len(images), (len(images), 2))
     tasks = [
-        (kind, labels[n], images[n], (seed, number, n))
+        (kind, labels[[n, *others[n]]], images[[n, *others[n]]], (seed, number, n))
         for number, (kind, share) in enumerate(SHARES.items())
         for n in range(round(share * len(images)))
     ]
     with Parallel(n_jobs=-1 if len(tasks) > 5000 else 1) as parallel:
-        made = np.stack(parallel(delayed(make_image)(*task) for task in tasks))
-    made_labels = np.array(
-        [NON_DIGIT_LABEL if kind == "non_digits" else label for kind, label, *_ in tasks]
-    )
+        made, made_labels = zip(*parallel(delayed(make_image)(*task) for task in tasks), strict=True)
+    made, made_labels = np.stack(made), np.array(made_labels)
     made[np.flatnonzero(made_labels == NON_DIGIT_LABEL)[::BLANK_EVERY]] = 0
     return made, made_labels
 
 
-def make_image(kind: str, digit: int, image: np.ndarray, seed: tuple[int, ...]) -> np.ndarray:
-    """One framed image, (28, 28) uint8.
+def make_image(
+    kind: str, digits: np.ndarray, images: np.ndarray, seed: tuple[int, ...]
+) -> tuple[np.ndarray, int]:
+    """One framed image, (28, 28) uint8, and what it shows, 0-9 or `NON_DIGIT_LABEL`.
 
     Args:
         kind: A key of `SHARES`.
-        digit: 0-9, for handwritten digits.
-        image: (28, 28) uint8, for corrupted digits.
+        digits: (3,) 0-9; pieces are of numbers of all three, other kinds show the first.
+        images: (3, 28, 28) uint8, MNIST's images of these digits.
         seed: The same seed makes the same image.
     """
     rng = np.random.default_rng(seed)
     for _ in range(ATTEMPTS):
-        if kind == "non_digits":
-            pixels = random_non_digit(rng)
+        label = int(digits[0])
+        if kind == "pieces":
+            framed, label = random_piece(digits, images, rng)
+            framed = np.uint8(framed * 255 + 0.5)
+        elif kind == "non_digits":
+            framed, label = frame(random_non_digit(rng)), NON_DIGIT_LABEL
         elif kind == "corrupted":
-            pixels = corrupted(np.float32(image) / 255, rng)
+            framed = frame(corrupted(np.float32(images[0]) / 255, rng))
         elif rng.random() < PRINTED_SHARE:
-            pixels = printed(str(digit), rng)
+            framed = frame(printed(str(label), rng))
         else:
-            pixels = handwritten_digit(digit, rng)
-        if (framed := frame(pixels)).any():
+            framed = frame(handwritten_digit(label, rng))
+        if framed.any():
             break
-    return framed
+    return framed, label
 
 
 def frame(pixels: np.ndarray) -> np.ndarray:
