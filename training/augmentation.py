@@ -1,8 +1,4 @@
-"""Random, label-preserving changes to digits, made for a whole batch at once.
-
-`Augmentation` varies what the network learns from; `views` are the fixed variants over which its
-teacher averages.
-"""
+"""Changes to a batch of digits: random ones to learn from, and fixed ones for the teacher."""
 
 from dataclasses import dataclass
 

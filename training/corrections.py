@@ -8,7 +8,7 @@ The app keeps them as FOLDER/<0 to 9, or none for a non-digit>/<hash of the pixe
 
 import sys
 from argparse import ArgumentParser
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -70,10 +70,9 @@ def load_corrections(name: str, before: PreTrainedModel, trusted: bool = False) 
         InputError: there are none that can be used.
     """
     rows, revision = read(name)
-    labels_of = defaultdict(set)
-    for pixels, label, _ in rows:
-        labels_of[pixels].add(label)
-    kept = sorted((name_of(p), p, *labels) for p, labels in labels_of.items() if len(labels) == 1)
+    labelled = {(pixels, label) for pixels, label, _ in rows}
+    num_labels = Counter(pixels for pixels, _ in labelled)
+    kept = sorted((name_of(p), p, label) for p, label in labelled if num_labels[p] == 1)
     if not kept:
         raise InputError(f"All images of {name} have two labels. Delete those that are wrong.")
     hashes, pixels, labels = zip(*kept, strict=True)
@@ -89,7 +88,8 @@ def load_corrections(name: str, before: PreTrainedModel, trusted: bool = False) 
     ]
     record = {"dataset": name, "revision": revision} if revision else {}
     record |= {"held_out": len(parts[1]), "left_out": len(captions)}
-    corrections = Corrections(*parts, captions, record | {"two_labels": len(labels_of) - len(kept)})
+    record["two_labels"] = len(num_labels) - len(kept)
+    corrections = Corrections(*parts, captions, record)
     corrections.evaluate(before, "eval_corrections_accuracy_before")
     return corrections
 
