@@ -39,10 +39,8 @@ class EndpointHandler:
         megapixels, or a list of 1 to 64 of them. `parameters` may hold the `task`:
         "image-classification" (the default) or one of the model's own. The answer is what the
         task's pipeline returns for an image, or a list of that, in which {"error": sentence}
-        stands for an image that cannot be read.
-
-        Raises:
-            ValueError: the call, or its only image, cannot be used; the message says what can.
+        stands for an image that cannot be read. `ValueError`, which says what can be used, if the
+        call or its only image cannot.
         """
         if not isinstance(data, dict) or "inputs" not in data:
             raise ValueError('Send a JSON object with "inputs": an image file in base64.')
@@ -85,8 +83,7 @@ class EndpointHandler:
 def open_image(content: str | Image.Image) -> Image.Image:
     """Decode an image file in base64 or a data URL; an image stays as it is.
 
-    Raises:
-        ValueError: it is not an image, is corrupted, or is too large.
+    `ValueError` if it is not an image, is corrupted, or is too large.
     """
     if isinstance(content, Image.Image):
         return content

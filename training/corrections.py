@@ -64,10 +64,7 @@ def load_corrections(name: str, before: PreTrainedModel, trusted: bool = False) 
     """Read the corrections in a folder or a dataset on the Hub, and sort them.
 
     Images with two labels are dropped. Where the model before has a confidence of 0.99 or more in
-    another answer, a correction is left out, unless all are `trusted`.
-
-    Raises:
-        InputError: there are none that can be used.
+    another answer, a correction is left out, unless all are `trusted`. `InputError` if none remain.
     """
     rows, revision = read(name)
     labelled = {(pixels, label) for pixels, label, _ in rows}
@@ -97,8 +94,7 @@ def load_corrections(name: str, before: PreTrainedModel, trusted: bool = False) 
 def read(name: str) -> tuple[list[tuple[bytes, str, dict]], str | None]:
     """The 784 pixels, label and PNG text of all images, and the Hub's revision of them.
 
-    Raises:
-        InputError: there are none, or not such as the app keeps.
+    `InputError` if there are none, or not such as the app keeps.
     """
     is_folder = Path(name).is_dir()
     source = {"path": "imagefolder", "data_dir": name, "drop_labels": False}
