@@ -9,14 +9,11 @@ the answer {"error": sentence}, with status 400.
 
 import base64
 import io
-import json
-from pathlib import Path
-from threading import Lock
 from typing import Any
 
 import torch
 from PIL import Image, UnidentifiedImageError
-from transformers import Pipeline, pipeline
+from transformers import AutoConfig, pipeline
 
 CLASSIFICATION = "image-classification"
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
@@ -26,33 +23,24 @@ MAX_MEGAPIXELS = 64  # decoded, each takes 4 MB; of a list, one image is decoded
 
 
 class EndpointHandler:
-    """Reads images with the pipelines of a model.
-
-    Args:
-        path: The model's folder. Its code is executed.
-    """
+    """Reads images with the pipelines of the model in a folder, whose code is executed."""
 
     def __init__(self, path: str = ""):
-        self.path = str(path)
-        config = json.loads(Path(path, "config.json").read_text())
-        self.tasks = [CLASSIFICATION, *config.get("custom_pipelines", {})]
-        self.pipelines: dict[str, Pipeline] = {}
-        self.lock = Lock()
+        config = AutoConfig.from_pretrained(path, trust_remote_code=True)
+        self.pipelines = {
+            task: pipeline(task, model=str(path), trust_remote_code=True)
+            for task in [CLASSIFICATION, *getattr(config, "custom_pipelines", {})]
+        }
 
     def __call__(self, data: dict[str, Any]) -> Any:
         """Read an image, or a list of them.
 
-        Args:
-            data: `inputs` is an image file in base64, a data URL or a PIL image, or a list of 1 to
-                64 of them, each of at most 20 MB and 64 megapixels. `parameters` may hold the
-                `task`: "image-classification" (the default) or one of the model's own.
-
-        Returns:
-            What the task's pipeline returns for an image, or a list of that. In a list,
-            {"error": sentence} stands for an image that cannot be read.
-
-        Raises:
-            ValueError: the call, or its only image, cannot be used; the message says what can.
+        `inputs` is an image file in base64, a data URL or a PIL image, of at most 20 MB and 64
+        megapixels, or a list of 1 to 64 of them. `parameters` may hold the `task`:
+        "image-classification" (the default) or one of the model's own. The answer is what the
+        task's pipeline returns for an image, or a list of that, in which {"error": sentence}
+        stands for an image that cannot be read. `ValueError`, which says what can be used, if the
+        call or its only image cannot.
         """
         if not isinstance(data, dict) or "inputs" not in data:
             raise ValueError('Send a JSON object with "inputs": an image file in base64.')
@@ -60,24 +48,22 @@ class EndpointHandler:
         if not isinstance(parameters, dict) or parameters.keys() - {"task"}:
             raise ValueError('"parameters" must be an object with nothing in it but "task".')
         task = parameters.get("task", CLASSIFICATION)
-        if task not in self.tasks:
-            raise ValueError(f'"task" must be one of: {", ".join(self.tasks)}.')
-        if not isinstance(inputs, list):
-            (answer,) = self.read([inputs], task)
-            if "error" in answer:
-                raise ValueError(answer["error"])
-            return answer
-        if not 1 <= len(inputs) <= MAX_IMAGES:
+        if task not in list(self.pipelines):  # it may be anything, also what cannot be hashed
+            raise ValueError(f'"task" must be one of: {", ".join(self.pipelines)}.')
+        images = inputs if isinstance(inputs, list) else [inputs]
+        if not 1 <= len(images) <= MAX_IMAGES:
             raise ValueError(f'"inputs" must be an image, or a list of 1 to {MAX_IMAGES} images.')
-        return self.read(inputs, task)
+        answers = self.read(images, task)
+        if images is inputs:
+            return answers
+        if "error" in answers[0]:
+            raise ValueError(answers[0]["error"])
+        return answers[0]
 
-    def read(self, inputs: list, task: str) -> list:
+    def read(self, images: list, task: str) -> list:
         """A task's answer to each image, or what is wrong with it; one batch is classified."""
-        with self.lock:  # the platform may call from several threads
-            if task not in self.pipelines:
-                self.pipelines[task] = pipeline(task, model=self.path, trust_remote_code=True)
-        reader, answers, frames = self.pipelines[task], [{}] * len(inputs), {}
-        for place, content in enumerate(inputs):
+        reader, answers, frames = self.pipelines[task], [{}] * len(images), {}
+        for place, content in enumerate(images):
             try:
                 image = open_image(content)
                 if task == CLASSIFICATION:
@@ -88,17 +74,16 @@ class EndpointHandler:
             except ValueError as error:
                 answers[place] = {"error": str(error)}
         if frames:
-            outputs = reader.forward({"pixel_values": torch.cat([*frames.values()])})
-            for place, logits in zip(frames, outputs.logits.split(1), strict=True):
-                answers[place] = reader.postprocess({"logits": logits})
+            logits = reader.forward({"pixel_values": torch.cat([*frames.values()])}).logits
+            for place, row in zip(frames, logits.split(1), strict=True):
+                answers[place] = reader.postprocess({"logits": row})
         return answers
 
 
 def open_image(content: str | Image.Image) -> Image.Image:
     """Decode an image file in base64 or a data URL; an image stays as it is.
 
-    Raises:
-        ValueError: it is not an image, is corrupted, or is too large.
+    `ValueError` if it is not an image, is corrupted, or is too large.
     """
     if isinstance(content, Image.Image):
         return content
@@ -112,13 +97,12 @@ def open_image(content: str | Image.Image) -> Image.Image:
         if image.width * image.height > MAX_MEGAPIXELS * 10**6:
             raise Image.DecompressionBombError
         image.load()
+        return image
     except Image.DecompressionBombError as error:
         limits = f"at most {MAX_MEGABYTES} MB and {MAX_MEGAPIXELS} megapixels"
         raise ValueError(f"This image is too large. Send one of {limits}.") from error
     except (UnidentifiedImageError, ValueError) as error:
         formats = "PNG, JPEG, GIF, WebP, BMP or TIFF in base64, or a data URL"
         raise ValueError(f"This is not an image that can be read. Send {formats}.") from error
-    # Pillow's decoders raise errors of many types on corrupted files.
-    except Exception as error:
+    except Exception as error:  # Pillow's decoders raise errors of many types
         raise ValueError("This image file is corrupted. Save it again and retry.") from error
-    return image

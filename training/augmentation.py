@@ -1,8 +1,4 @@
-"""Random, label-preserving changes to digits, made for a whole batch at once.
-
-`Augmentation` varies what the network learns from; `views` are the fixed variants over which its
-teacher averages.
-"""
+"""Changes to a batch of digits: random ones to learn from, and fixed ones for the teacher."""
 
 from dataclasses import dataclass
 
@@ -15,67 +11,48 @@ class Augmentation:
     """Rotates, shears, scales, shifts, deforms, and thins or thickens each image differently.
 
     Randomness comes from torch's default generator of the images' device, which `Trainer` saves and
-    restores.
-
-    Attributes:
-        rotation: Largest rotation either way, in degrees.
-        shear: Largest horizontal shear either way: sideways pixels per pixel of height.
-        scale: Largest change of width and of height, as a fraction; the two are independent.
-        shift: Largest shift in x and in y, in pixels.
-        elastic: Standard deviation of a smooth random displacement, in pixels (Simard et al. 2003,
-            section 2, with a coarse random grid in place of a Gaussian filter).
-        elastic_grid: Points per side of that coarse grid: more points deform at a finer scale.
-        thinner: Largest mix with the digit eroded by one pixel, 0-1.
-        thicker: Largest mix with the digit dilated by one pixel, 0-1.
+    restores. The elastic deformation is that of Simard et al. 2003, section 2, with a coarse random
+    grid in place of a Gaussian filter.
     """
 
-    rotation: float = 12.0
-    shear: float = 0.25
-    scale: float = 0.12
-    shift: float = 1.5
-    elastic: float = 0.8
-    elastic_grid: int = 6
+    # The largest change either way.
+    rotation: float = 12.0  # degrees
+    shear: float = 0.25  # sideways pixels per pixel of height
+    scale: float = 0.12  # fraction of the width, and, drawn anew, of the height
+    shift: float = 1.5  # pixels, in x and in y
+    # The largest mix with the digit eroded and dilated by one pixel, 0-1.
     thinner: float = 0.4
     thicker: float = 0.6
+    elastic: float = 0.8  # pixels: standard deviation of a smooth random displacement
+    elastic_grid: int = 6  # points per side of its grid: more points deform at a finer scale
 
     def __call__(self, pixel_values: torch.Tensor, strength: float = 1.0) -> torch.Tensor:
         """Change every image: (B, 1, H, W) float 0-1 in, the same shape and range out.
 
         `strength` multiplies every limit; 0 changes nothing.
         """
-        return self.warp(self.change_stroke_width(pixel_values, strength), strength)
-
-    def change_stroke_width(self, pixel_values: torch.Tensor, strength: float) -> torch.Tensor:
-        """Thin or thicken the strokes: (B, 1, H, W) -> the same."""
-        change = pixel_values.new_empty(len(pixel_values), 1, 1, 1)
-        return change_stroke_width(
-            pixel_values, change.uniform_(-strength * self.thinner, strength * self.thicker)
-        )
-
-    def warp(self, pixel_values: torch.Tensor, strength: float) -> torch.Tensor:
-        """Every change of geometry, in one resampling: (B, 1, H, W) -> the same."""
         batch, _, height, width = pixel_values.shape
 
-        def either_way(largest: float) -> torch.Tensor:
-            return pixel_values.new_empty(batch).uniform_(-strength * largest, strength * largest)
+        def uniform(low: float, high: float) -> torch.Tensor:
+            return pixel_values.new_empty(batch).uniform_(strength * low, strength * high)
 
-        angle = torch.deg2rad(either_way(self.rotation))
-        shear = either_way(self.shear)
-        scale_x, scale_y = 1 + either_way(self.scale), 1 + either_way(self.scale)
-        shift_x, shift_y = either_way(self.shift) * 2 / width, either_way(self.shift) * 2 / height
+        pen = uniform(-self.thinner, self.thicker).view(-1, 1, 1, 1)
+        limits = (self.rotation, self.shear, self.scale, self.scale, self.shift, self.shift)
+        angle, shear, wider, taller, shift_x, shift_y = (uniform(-limit, limit) for limit in limits)
 
-        # Rows of rotation @ shear @ scale: where in the source each target pixel lies.
-        cos, sin = torch.cos(angle), torch.sin(angle)
-        row_x = torch.stack([cos * scale_x, (cos * shear - sin) * scale_y, shift_x], dim=1)
-        row_y = torch.stack([sin * scale_x, (sin * shear + cos) * scale_y, shift_y], dim=1)
-        grid = F.affine_grid(
-            torch.stack([row_x, row_y], dim=1), list(pixel_values.shape), align_corners=False
-        )
+        # Where in the source each target pixel lies: rotation @ shear @ scale, and the shift.
+        sin, cos = torch.deg2rad(angle).sin(), torch.deg2rad(angle).cos()
+        row_x = [cos * (1 + wider), (cos * shear - sin) * (1 + taller), shift_x * 2 / width]
+        row_y = [sin * (1 + wider), (sin * shear + cos) * (1 + taller), shift_y * 2 / height]
+        matrices = torch.stack([*row_x, *row_y], dim=1).view(-1, 2, 3)
+        grid = F.affine_grid(matrices, list(pixel_values.shape), align_corners=False)
+
         coarse = pixel_values.new_empty(batch, 2, self.elastic_grid, self.elastic_grid).normal_()
         displacement = F.interpolate(coarse, (height, width), mode="bicubic", align_corners=True)
-        pixel_size = torch.tensor([2 / width, 2 / height], device=pixel_values.device)
-        grid = grid + displacement.permute(0, 2, 3, 1) * (strength * self.elastic) * pixel_size
-        return F.grid_sample(pixel_values, grid, align_corners=False)
+        pixel_size = pixel_values.new_tensor([2 / width, 2 / height])
+        grid += displacement.permute(0, 2, 3, 1) * (strength * self.elastic) * pixel_size
+        changed = change_stroke_width(pixel_values, pen)
+        return F.grid_sample(changed, grid, align_corners=False)
 
 
 def change_stroke_width(pixel_values: torch.Tensor, change: torch.Tensor) -> torch.Tensor:

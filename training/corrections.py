@@ -8,18 +8,17 @@ The app keeps them as FOLDER/<0 to 9, or none for a non-digit>/<hash of the pixe
 
 import sys
 from argparse import ArgumentParser
-from collections import Counter, defaultdict
+from collections import Counter
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 
-import numpy as np
 import torch
-from datasets import Image, load_dataset_builder
+from datasets import ClassLabel, Image, load_dataset_builder
 from datasets.exceptions import DatasetsError
 from huggingface_hub import DatasetCard, DatasetCardData
+from transformers import PreTrainedModel
 
-from modeling_mnist import MnistForImageClassification
 from training.data import NON_DIGIT_LABEL, NUM_LABELS, MnistDataset, scale_pixels
 from training.errors import InputError
 
@@ -34,17 +33,13 @@ CONTRADICTED = 0.99  # confidence in another answer from which a correction is l
 
 @dataclass
 class Corrections:
-    """Corrections by what becomes of them, in the order of their hashes.
-
-    `captions` has the file of each that is left out, and the answer of the model before; `record`
-    is what run.json and the model card tell.
-    """
+    """Corrections by what becomes of them, in the order of their hashes."""
 
     training: MnistDataset
     held_out: MnistDataset
     left_out: MnistDataset
-    captions: list[str]
-    record: dict[str, object]
+    captions: list[str]  # of those left out: the file, and the answer of the model before
+    record: dict[str, object]  # what run.json and the model card tell
 
     def add_to(self, dataset: MnistDataset) -> None:
         """Append to a training set, at most 5% of those of its images that were not appended."""
@@ -53,7 +48,7 @@ class Corrections:
         dataset.append(images.numpy(), labels.numpy())
         self.record |= {"images": len(images), "beyond_limit": len(self.training) - len(images)}
 
-    def evaluate(self, model: MnistForImageClassification, metric: str) -> None:
+    def evaluate(self, model: PreTrainedModel, metric: str) -> None:
         """Record the accuracy, 0-1, on the held-out ones, if there are any, under this name.
 
         A non-digit is classified correctly where the confidence is below the model's threshold.
@@ -65,52 +60,46 @@ class Corrections:
             self.record[metric] = correct.double().mean().item()
 
 
-def load_corrections(
-    name: str, before: MnistForImageClassification, trusted: bool = False
-) -> Corrections:
+def load_corrections(name: str, before: PreTrainedModel, trusted: bool = False) -> Corrections:
     """Read the corrections in a folder or a dataset on the Hub, and sort them.
 
     Images with two labels are dropped. Where the model before has a confidence of 0.99 or more in
-    another answer, a correction is left out, unless all are `trusted`.
-
-    Raises:
-        InputError: there are none that can be used.
+    another answer, a correction is left out, unless all are `trusted`. `InputError` if none remain.
     """
     rows, revision = read(name)
-    labels_of = defaultdict(set)
-    for pixels, label, _ in rows:
-        labels_of[pixels.tobytes()].add(label)
-    kept = sorted((name_of(p), p, *labels) for p, labels in labels_of.items() if len(labels) == 1)
+    labelled = {(pixels, label) for pixels, label, _ in rows}
+    num_labels = Counter(pixels for pixels, _ in labelled)
+    kept = sorted((name_of(p), p, label) for p, label in labelled if num_labels[p] == 1)
     if not kept:
         raise InputError(f"All images of {name} have two labels. Delete those that are wrong.")
-    names, pixels, labels = zip(*kept, strict=True)
+    hashes, pixels, labels = zip(*kept, strict=True)
     images = torch.frombuffer(bytearray(b"".join(pixels)), dtype=torch.uint8).view(-1, 28, 28)
     dataset = MnistDataset(images, torch.tensor([LABELS[label] for label in labels]))
     confidence, answer = classify(before, images)
     left_out = (answer != dataset.labels) & (confidence >= CONTRADICTED) & (not trusted)
-    held_out = ~left_out & torch.tensor([int(name, 16) % HELD_OUT_EVERY == 0 for name in names])
+    held_out = ~left_out & torch.tensor([int(h, 16) % HELD_OUT_EVERY == 0 for h in hashes])
     parts = [dataset.select(mask) for mask in (~left_out & ~held_out, held_out, left_out)]
     captions = [
-        f"{labels[n]}/{names[n]}\nmodel: {answer[n]} ({confidence[n]:.1%})"
+        f"{labels[n]}/{hashes[n]}\nmodel: {answer[n]} ({confidence[n]:.1%})"
         for n in left_out.nonzero().flatten()
     ]
     record = {"dataset": name, "revision": revision} if revision else {}
     record |= {"held_out": len(parts[1]), "left_out": len(captions)}
-    corrections = Corrections(*parts, captions, record | {"two_labels": len(labels_of) - len(kept)})
+    record["two_labels"] = len(num_labels) - len(kept)
+    corrections = Corrections(*parts, captions, record)
     corrections.evaluate(before, "eval_corrections_accuracy_before")
     return corrections
 
 
-def read(name: str) -> tuple[list[tuple[np.ndarray, str, dict]], str | None]:
-    """All images (28, 28) uint8, each with label and PNG text, and the Hub's revision of them.
+def read(name: str) -> tuple[list[tuple[bytes, str, dict]], str | None]:
+    """The 784 pixels, label and PNG text of all images, and the Hub's revision of them.
 
-    Raises:
-        InputError: there are none, or not such as the app keeps.
+    `InputError` if there are none, or not such as the app keeps.
     """
     is_folder = Path(name).is_dir()
-    folder = {"path": "imagefolder", "data_dir": name, "drop_labels": False}
+    source = {"path": "imagefolder", "data_dir": name, "drop_labels": False}
     try:
-        builder = load_dataset_builder(**(folder if is_folder else {"path": name}))
+        builder = load_dataset_builder(**source if is_folder else {"path": name})
         builder.download_and_prepare()
         split = builder.as_dataset(split="train")
     except (DatasetsError, OSError, ValueError, RuntimeError) as error:
@@ -118,15 +107,15 @@ def read(name: str) -> tuple[list[tuple[np.ndarray, str, dict]], str | None]:
             f"The corrections {name} could not be loaded: {error}. Name the folder in which the "
             f"app keeps corrections (CORRECTIONS_DIR), once it holds some, or a dataset of the Hub."
         ) from error
-    classes = getattr(split.features.get("label"), "names", None)
-    if classes is None or not isinstance(split.features.get("image"), Image):
+    image_kind, label_kind = (split.features.get(column) for column in ("image", "label"))
+    if not isinstance(image_kind, Image) or not isinstance(label_kind, ClassLabel):
         raise InputError(
             f"{name} has no images with labels. Before a folder of corrections is pushed, it "
             f"needs its card: python -m training.corrections FOLDER"
         )
-    rows = []
+    rows, labels = [], dict(enumerate(label_kind.names))
     for index, number in enumerate(split["label"]):
-        label = classes[number] if number in range(len(classes)) else str(number)
+        label = labels.get(number)
         try:
             image = split[index]["image"]
         except (OSError, ValueError, SyntaxError) as error:
@@ -137,7 +126,7 @@ def read(name: str) -> tuple[list[tuple[np.ndarray, str, dict]], str | None]:
                 f"correction: its label is {label}, not 0 to 9 or none, or it is not 28x28 and "
                 f"grey (it is {image.width}x{image.height}, mode {image.mode}). Delete it."
             )
-        rows.append((np.asarray(image), label, image.info))
+        rows.append((image.tobytes(), label, image.info))
     return rows, None if is_folder else builder.hash
 
 
@@ -147,9 +136,7 @@ def name_of(pixels: bytes) -> str:
 
 
 @torch.no_grad()
-def classify(
-    model: MnistForImageClassification, images: torch.Tensor
-) -> tuple[torch.Tensor, torch.Tensor]:
+def classify(model: PreTrainedModel, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (N, 28, 28) uint8 -> confidence (N,) 0-1 and answer (N,) 0-9, on the CPU."""
     batches = [scale_pixels(batch[:, None].to(model.device)) for batch in images.split(500)]
     logits = torch.cat([model.eval()(batch).logits for batch in batches])
@@ -162,14 +149,8 @@ def write_dataset_card(folder: str) -> None:
         raise InputError(f"{folder} is no folder. Name the one that CORRECTIONS_DIR names.")
     rows, _ = read(folder)
     told = {key: sorted({info.get(key, "?") for *_, info in rows}) for key in ("day", "model")}
-    card_data = DatasetCardData(
-        pretty_name="Corrections of handwritten digits",
-        task_categories=["image-classification"],
-        tags=["mnist", "handwriting", "digits"],
-        configs=[{"config_name": "default", "data_files": "*/*.png", "drop_labels": False}],
-    )
     counts = sorted(Counter(label for _, label, _ in rows).items())
-    card = DatasetCard.from_template(card_data, str(TEMPLATE), counts=counts, **told)
+    card = DatasetCard.from_template(DatasetCardData(), str(TEMPLATE), counts=counts, **told)
     card.save(Path(folder, "README.md"))
 
 

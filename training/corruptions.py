@@ -16,24 +16,22 @@ def lines(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Strokes across it, whole or dashed, brighter or darker than the background."""
     size = 4 * len(digit)
     image = Image.new("L", (size, size))
+    pen = ImageDraw.Draw(image)
     for _ in range(rng.integers(1, 3)):
         count = rng.integers(2, 9)
         x = np.sort(rng.uniform(-0.1, 1.1, count)) if rng.random() < 0.7 else rng.random(count)
         y = rng.uniform(-0.1, 1.1) + rng.normal(0, rng.choice([0.05, 0.1, 0.3]), count)
-        corners = np.full(count, rng.random() < 0.5)
-        points = smooth_line(np.stack([x, y, corners], axis=1)) * size
+        points = smooth_line(np.stack([x, y, np.full(count, rng.random() < 0.5)], axis=1)) * size
         if rng.random() < 0.5:
             points = points[:, ::-1]
-        dash = int(rng.integers(1, 4)) if rng.random() < 0.3 else 0
+        dash = rng.integers(1, 4) if rng.random() < 0.3 else 0
         width = int(rng.integers(4, 11))
         length = np.r_[0, np.cumsum(np.linalg.norm(np.diff(points, axis=0), axis=1))]
-        if length[-1] == 0:
-            continue
-        fine = np.linspace(0, length[-1], max(2, int(length[-1] / 3)))
-        fine = np.stack([np.interp(fine, length, c) for c in points.T], axis=1)
-        for n, (start, end) in enumerate(pairwise(fine)):
+        even = np.linspace(0, length[-1], max(2, int(length[-1] / 3)))  # three pixels apart
+        x, y = (np.interp(even, length, coordinates) for coordinates in points.T)
+        for n, ends in enumerate(pairwise(zip(x, y, strict=True))):
             if not dash or n // (2 * dash) % 2:
-                ImageDraw.Draw(image).line([*start, *end], int(rng.integers(150, 256)), width)
+                pen.line(ends, int(rng.integers(150, 256)), width)
     mark = np.asarray(image.reduce(4), np.float32) / 255
     return np.maximum(digit, mark) if rng.random() < 0.8 else digit * (1 - mark)
 
@@ -73,11 +71,10 @@ def hollow(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 
 def squash(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Wider or narrower."""
-    found = ndimage.find_objects((digit > 0.25).astype(np.uint8))
+    found = ndimage.find_objects(np.uint8(digit > 0.25))
     if not found:  # a blank image
         return digit
-    rows, columns = found[0]
-    crop = Image.fromarray(digit[rows, columns].astype(np.float32))
+    crop = Image.fromarray(np.float32(digit[found[0]]))
     crop = crop.resize((max(3, int(crop.width * np.exp(rng.normal(0, 0.35)))), crop.height))
     return np.pad(np.asarray(crop), rng.integers(0, 4, (2, 2)))
 
@@ -86,25 +83,16 @@ def shade(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Faint on a shaded background."""
     y, x = np.mgrid[-1 : 1 : digit.shape[0] * 1j, -1 : 1 : digit.shape[1] * 1j]
     a, b, c = rng.uniform(-0.15, 0.15, 3)
-    background = rng.uniform(0.2, 0.4) + a * x + b * y + c * x * y
-    return background + digit * rng.uniform(0.25, 0.6)
+    return rng.uniform(0.2, 0.4) + a * x + b * y + c * x * y + digit * rng.uniform(0.25, 0.6)
 
 
 # The probability of each, independent of the others.
-CORRUPTIONS = {
-    lines: 0.35,
-    grain: 0.28,
-    blots: 0.14,
-    blur: 0.18,
-    hollow: 0.16,
-    squash: 0.16,
-    shade: 0.1,
-}
+SHARES = {lines: 0.35, grain: 0.28, blots: 0.14, blur: 0.18, hollow: 0.16, squash: 0.16, shade: 0.1}
 
 
 def corrupted(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """A digit (28, 28) float 0-1 with at least one corruption, (H, W) 0-1; half are inverted."""
-    picked = [corrupt for corrupt, share in CORRUPTIONS.items() if rng.random() < share]
+    picked = [corrupt for corrupt, share in SHARES.items() if rng.random() < share]
     for corrupt in picked or [lines]:
         digit = corrupt(digit, rng)
     digit = digit.clip(0, 1)

@@ -22,14 +22,11 @@ Strokes = list[np.ndarray]  # one array (points, 2 or 3) a stroke: x, y in 0-1, 
 @cache
 def ways_of_writing(label: str) -> tuple[list[Strokes], np.ndarray]:
     """The ways to write a label, "0" to "9" or "-", and the share (ways,) of each, 0-1."""
-    ways, weights = [], []
-    for line in Path(__file__).with_name("strokes.txt").read_text().splitlines():
-        if not line.startswith(f"{label} "):
-            continue
-        _, weight, strokes = line.split(maxsplit=2)
-        weights.append(float(weight))
-        ways.append([_parse(stroke) for stroke in strokes.split("|")])
-    return ways, np.array(weights) / sum(weights)
+    table = Path(__file__).with_name("strokes.txt").read_text().splitlines()
+    rows = [line.split(maxsplit=2) for line in table if line.startswith(f"{label} ")]
+    ways = [[_parse(stroke) for stroke in strokes.split("|")] for _, _, strokes in rows]
+    weights = np.array([float(weight) for _, weight, _ in rows])
+    return ways, weights / weights.sum()
 
 
 def _parse(stroke: str) -> np.ndarray:
@@ -73,17 +70,13 @@ def smooth_line(points: np.ndarray, steps: int = 8) -> np.ndarray:
 
     A uniform Catmull-Rom spline (Catmull & Rom 1974) with `steps` points a segment.
     """
-    corner = points[:, 2] > 0
-    xy = np.repeat(points[:, :2], np.where(corner, 2, 1), axis=0)
+    xy = np.repeat(points[:, :2], np.where(points[:, 2] > 0, 2, 1), axis=0)
     xy = np.concatenate([2 * xy[:1] - xy[1:2], xy, 2 * xy[-1:] - xy[-2:-1]])
     before, start, end, after = xy[:-3], xy[1:-2], xy[2:-1], xy[3:]
     t = np.linspace(0, 1, steps)[:, None, None]
-    line = 0.5 * (
-        2 * start
-        + (end - before) * t
-        + (2 * before - 5 * start + 4 * end - after) * t**2
-        + (3 * start - before - 3 * end + after) * t**3
-    )
+    linear, square = end - before, 2 * before - 5 * start + 4 * end - after
+    cube = 3 * start - before - 3 * end + after
+    line = 0.5 * (2 * start + linear * t + square * t**2 + cube * t**3)
     return line.swapaxes(0, 1).reshape(-1, 2)
 
 
@@ -94,12 +87,12 @@ def draw(strokes: Strokes, pen_width: float, size: int = CANVAS) -> np.ndarray:
     scale = (size - pen_width - 6) / max(*(high - low), 1e-3)
     offset = (size - (low + high) * scale) / 2
     image = Image.new("L", (size, size))
-    pen, radius = ImageDraw.Draw(image), pen_width / 2
+    pen = ImageDraw.Draw(image)
     for stroke in strokes:
         line = [tuple(point) for point in stroke * scale + offset]
         pen.line(line, 255, round(pen_width), joint="curve")
-        for x, y in (line[0], line[-1]):
-            pen.ellipse((x - radius, y - radius, x + radius, y + radius), 255)
+        for end in (line[0], line[-1]):
+            pen.circle(end, pen_width / 2, 255)
     return np.asarray(image, np.float32) / 255
 
 
@@ -118,5 +111,5 @@ def handwritten_digit(digit: int, rng: np.random.Generator) -> np.ndarray:
 
 def low_resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """An image (H, W) 0-1 as a scanner of 8 to 20 pixels a side sees it, enlarged again."""
-    small = Image.fromarray(image.astype(np.float32)).resize([int(rng.integers(8, 21))] * 2)
+    small = Image.fromarray(np.float32(image)).resize([int(rng.integers(8, 21))] * 2)
     return np.asarray(small.resize(image.shape[::-1], Image.Resampling.BICUBIC)).clip(0, 1)

@@ -9,18 +9,11 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
-from training.handwriting import (
-    CANVAS,
-    NON_DIGIT,
-    draw,
-    random_pen_width,
-    smooth_line,
-    write,
-)
+from training.handwriting import CANVAS, NON_DIGIT, draw, random_pen_width, smooth_line, write
 from training.printed import printed
 
 
-def printed_letter(rng: np.random.Generator) -> np.ndarray:
+def printed_sign(rng: np.random.Generator) -> np.ndarray:
     """One printed letter or sign, or two."""
     signs = string.ascii_letters * 3 + "&@#%?!+=*<>$" + "ΔΘΛΞΣΦΨΩαβδεθλμξπφψωБГДЖИЛПФЦЧШЫЭЮЯ"
     return printed("".join(rng.choice([*signs], 1 + (rng.random() < 0.1))), rng)
@@ -29,11 +22,12 @@ def printed_letter(rng: np.random.Generator) -> np.ndarray:
 def handwritten_sign(rng: np.random.Generator) -> np.ndarray:
     """A letter or sign by hand, or two digits side by side, which are no single digit."""
     if rng.random() < 0.8:
-        return draw(write(NON_DIGIT, rng), random_pen_width(rng))
-    strokes = []
-    for place in range(2):
-        offset = np.array([0.9 * place, rng.normal(0, 0.05)])
-        strokes += [stroke + offset for stroke in write(str(rng.integers(10)), rng)]
+        strokes = write(NON_DIGIT, rng)
+    else:
+        strokes = []
+        for place in range(2):
+            offset = (0.9 * place, rng.normal(0, 0.05))
+            strokes += [stroke + offset for stroke in write(str(rng.integers(10)), rng)]
     return draw(strokes, random_pen_width(rng))
 
 
@@ -52,23 +46,22 @@ def scribble(rng: np.random.Generator) -> np.ndarray:
 
 def shape(rng: np.random.Generator) -> np.ndarray:
     """A filled, textured shape with a smooth outline; half of them are symmetric, as things are."""
-    grain = int(rng.integers(3, 12))
+    grain = rng.integers(3, 12)
     if rng.random() < 0.5:
         half = CANVAS * ndimage.zoom(rng.uniform(0.02, 0.5, rng.integers(3, 9)), 10, order=1)
+        x = np.r_[CANVAS / 2 + half, CANVAS / 2 - half[::-1]]
         y = np.linspace(0, CANVAS, len(half))
-        x = np.concatenate([CANVAS / 2 + half, (CANVAS / 2 - half)[::-1]])
-        y = np.concatenate([y, y[::-1]])
+        y = np.r_[y, y[::-1]]
     else:
-        angle = np.linspace(0, 2 * np.pi, 90)
-        radius = np.full(90, 0.3)
+        angle, radius = np.linspace(0, 2 * np.pi, 90), np.full(90, 0.3)
         for k in range(1, 7):
             radius += rng.normal(0, 0.12 / k) * np.cos(k * angle + rng.uniform(0, 7))
-        stretch = rng.uniform(0.5, 1.5, 2)
-        x = CANVAS * (0.5 + radius * np.cos(angle) * stretch[0])
-        y = CANVAS * (0.5 + radius * np.sin(angle) * stretch[1])
+        width, height = rng.uniform(0.5, 1.5, 2)
+        x = CANVAS * (0.5 + radius * np.cos(angle) * width)
+        y = CANVAS * (0.5 + radius * np.sin(angle) * height)
     outline = Image.new("L", (CANVAS, CANVAS))
-    ImageDraw.Draw(outline).polygon(np.stack([x, y], axis=1).ravel().tolist(), 255)
-    texture = Image.fromarray(rng.uniform(0, 1, (grain, grain)).astype(np.float32))
+    ImageDraw.Draw(outline).polygon([*zip(x, y, strict=True)], 255)
+    texture = Image.fromarray(np.float32(rng.uniform(0, 1, (grain, grain))))
     texture = np.asarray(texture.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC))
     if rng.random() < 0.3:
         stripes = np.sin(np.linspace(0, rng.uniform(10, 80), CANVAS) + rng.uniform(0, 7))
@@ -80,32 +73,24 @@ def shape(rng: np.random.Generator) -> np.ndarray:
 
 def noise(rng: np.random.Generator) -> np.ndarray:
     """Noise of any grain and distribution."""
-    size = int(rng.choice([28, 28, 56, 112]))
-    grain = int(rng.choice([1, 1, 2, 4, 8]))
+    size, grain = rng.choice([28, 28, 56, 112]), rng.choice([1, 1, 2, 4, 8])
     field = rng.random((size // grain, size // grain), np.float32)
     kind = rng.integers(3)
     if kind == 1:
         field = rng.normal(0.5, rng.uniform(0.05, 0.3), field.shape).clip(0, 1)
     elif kind == 2:
-        field = np.float32(field < rng.uniform(0.02, 0.98))
+        field = field < rng.uniform(0.02, 0.98)
     field = np.kron(field, np.ones((grain, grain)))
     if rng.random() < 0.4:
         field = ndimage.gaussian_filter(field, rng.uniform(0.5, 3))
-        field = (field - field.min()) / max(float(np.ptp(field)), 1e-6)
+        field = (field - field.min()) / max(np.ptp(field), 1e-6)
     return np.float32(field)
 
 
 # The share of each kind.
-NON_DIGITS = {
-    printed_letter: 0.35,
-    handwritten_sign: 0.12,
-    scribble: 0.22,
-    shape: 0.23,
-    noise: 0.08,
-}
+NON_DIGITS = {printed_sign: 0.35, handwritten_sign: 0.12, scribble: 0.22, shape: 0.23, noise: 0.08}
 
 
 def random_non_digit(rng: np.random.Generator) -> np.ndarray:
     """A non-digit of a random kind, (H, W) float32 0-1."""
-    kinds = list(NON_DIGITS)
-    return kinds[rng.choice(len(kinds), p=list(NON_DIGITS.values()))](rng)
+    return rng.choice(list(NON_DIGITS), p=list(NON_DIGITS.values()))(rng)
