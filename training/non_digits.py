@@ -15,7 +15,7 @@ from training.printed import printed
 
 def printed_sign(rng: np.random.Generator) -> np.ndarray:
     """One printed letter or sign, or two."""
-    signs = string.ascii_letters * 3 + "&@#%?!+=*<>$" + "ΔΘΛΞΣΦΨΩαβδεθλμξπφψωБГДЖИЛПФЦЧШЫЭЮЯ"
+    signs = string.ascii_letters * 3 + "&@#%?!+=*<>$" + "ΔΘΞΣΦΨΩαβδεθλμξπφψωБГДЖИЛПФЦЧШЫЭЮЯ"
     return printed("".join(rng.choice([*signs], 1 + (rng.random() < 0.1))), rng)
 
 
