@@ -15,8 +15,7 @@ import torch
 import torch.nn.functional as F
 from transformers import HfArgumentParser, TrainerCallback
 
-from train import load_model
-from training.allocator import keep_freed_memory
+from train import keep_freed_memory, load_model
 from training.arguments import MnistTrainingArguments, ModelArguments
 from training.augmentation import Augmentation
 from training.data import MnistDataset, load_splits, scale_pixels, to_tensors
