@@ -32,22 +32,12 @@ from transformers.trainer_utils import sort_checkpoints
 
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
-from training.arguments import (
-    DataTrainingArguments,
-    MnistTrainingArguments,
-    ModelArguments,
-    parse_arguments,
-)
+from training.arguments import MnistTrainingArguments, parse_arguments
 from training.augmentation import Augmentation
 from training.corrections import RELEASED_MODEL, SHEET_FILE, Corrections, load_corrections
 from training.data import MnistDataset, carve_validation, load_splits, to_tensors
 from training.errors import InputError, writing_to
-from training.evaluation import (
-    compute_metrics,
-    draw_contact_sheet,
-    plot_evaluation,
-    plot_learning_curves,
-)
+from training.evaluation import compute_metrics, draw_contact_sheet, plot_evaluation, plot_history
 from training.model_card import BENCHMARK_FILE, save_run, write_model_card
 from training.synthetic import make_images
 from training.trainer import MnistTrainer
@@ -55,31 +45,31 @@ from training.trainer import MnistTrainer
 
 def main() -> None:
     """Train, evaluate and push as the command line says."""
-    model_args, data_args, training_args = parse_arguments(__doc__)
-    set_seed(training_args.seed)
+    args = parse_arguments(__doc__)
+    set_seed(args.seed)
     keep_freed_memory()
-    output = Path(training_args.output_dir)
+    output = Path(args.output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    train_dataset, eval_dataset, corrections = load_data(model_args, data_args, training_args)
+    train_dataset, eval_dataset, corrections = load_data(args)
     trainer = MnistTrainer(
-        model=load_model(model_args),
-        args=training_args,
-        augmentation=Augmentation() if data_args.augment else None,
+        model=load_model(args),
+        args=args,
+        augmentation=Augmentation() if args.augment else None,
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         processing_class=MnistImageProcessor(),
         data_collator=lambda batch: batch,
         compute_metrics=compute_metrics,
     )
-    if training_args.do_train:
+    if args.do_train:
         train(trainer, corrections)
-    if training_args.do_eval:
+    if args.do_eval:
         evaluate(trainer)
-    if training_args.do_train and trainer.is_world_process_zero():
+    if args.do_train and trainer.is_world_process_zero():
         with writing_to(output):
-            save_run(trainer, model_args, data_args, corrections and corrections.record)
+            save_run(trainer, corrections and corrections.record)
             write_model_card(output)
-    if training_args.push_to_hub:
+    if args.push_to_hub:
         push(trainer)
 
 
@@ -95,54 +85,52 @@ def keep_freed_memory() -> None:
 
 
 def load_data(
-    model_args: ModelArguments,
-    data_args: DataTrainingArguments,
-    training_args: MnistTrainingArguments,
+    args: MnistTrainingArguments,
 ) -> tuple[MnistDataset | None, MnistDataset | None, Corrections | None]:
     """What to train on, what to evaluate on (the validation split or test), and corrections."""
-    with training_args.main_process_first(desc="the dataset"):
-        splits = load_splits(data_args.dataset_name, data_args.dataset_config_name)
+    with args.main_process_first(desc="the dataset"):
+        splits = load_splits(args.dataset_name, args.dataset_config_name)
 
     def read(split: str, limit: int | None) -> MnistDataset:
         if split not in splits:
             raise InputError(f"The dataset has no split {split!r}, only {', '.join(splits)}.")
         rows = splits[split].select(range(len(splits[split]))[:limit])
-        return to_tensors(rows, data_args.image_column_name, data_args.label_column_name)
+        return to_tensors(rows, args.image_column_name, args.label_column_name)
 
     training = evaluation = corrections = None
-    if training_args.do_train or data_args.train_val_split > 0:
-        training = read("train", data_args.max_train_samples)
-    if data_args.train_val_split > 0:
-        training, evaluation = carve_validation(
-            training, data_args.train_val_split, training_args.seed
-        )
-    elif training_args.do_eval:
-        evaluation = read("test", data_args.max_eval_samples)
-    if data_args.corrections is not None:
+    if args.do_train or args.train_val_split > 0:
+        training = read("train", args.max_train_samples)
+    if args.train_val_split > 0:
+        training, evaluation = carve_validation(training, args.train_val_split, args.seed)
+    elif args.do_eval:
+        evaluation = read("test", args.max_eval_samples)
+    if args.corrections is not None:
         # Judged by the model before: the one that training starts from or, else, the released one.
-        before = load_model(ModelArguments(model_args.model_name_or_path or str(RELEASED_MODEL)))
-        before.to(training_args.device)
-        with training_args.main_process_first(desc="the corrections"):
-            corrections = load_corrections(
-                data_args.corrections, before, data_args.trust_corrections
-            )
-    if training_args.do_train and data_args.synthetic:
+        before = load_saved(args.model_name_or_path or str(RELEASED_MODEL)).to(args.device)
+        with args.main_process_first(desc="the corrections"):
+            corrections = load_corrections(args.corrections, before, args.trust_corrections)
+    if args.do_train and args.synthetic:
         images, labels = training.images.numpy(), training.labels.numpy()
-        is_first = training_args.process_index == 0
-        made = [make_images(images, labels, training_args.seed) if is_first else None]
+        is_first = args.process_index == 0
+        made = [make_images(images, labels, args.seed) if is_first else None]
         training.append(*broadcast_object_list(made)[0])
     if corrections is not None:
         corrections.add_to(training)
     return training, evaluation, corrections
 
 
-def load_model(model_args: ModelArguments) -> MnistForImageClassification:
+def load_model(args: MnistTrainingArguments) -> MnistForImageClassification:
     """A new model, or the saved one that --model_name_or_path names."""
-    if model_args.model_name_or_path is None:
-        config = MnistConfig(conv_channels=model_args.conv_channels, dropout=model_args.dropout)
-        return MnistForImageClassification(config).to(memory_format=torch.channels_last)
+    if args.model_name_or_path is not None:
+        return load_saved(args.model_name_or_path)
+    config = MnistConfig(conv_channels=args.conv_channels, dropout=args.dropout)
+    return MnistForImageClassification(config).to(memory_format=torch.channels_last)
+
+
+def load_saved(name_or_path: str) -> MnistForImageClassification:
+    """`load_pretrained`, with an `InputError` that names the flag."""
     try:
-        return load_pretrained(model_args.model_name_or_path)
+        return load_pretrained(name_or_path)
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"--model_name_or_path cannot be loaded: {error}") from error
 
@@ -162,24 +150,18 @@ def train(trainer: MnistTrainer, corrections: Corrections | None) -> None:
         trainer.save_metrics("train", metrics, combined=False)
         trainer.save_state()
         if is_first:
-            plot_learning_curves(trainer.state.log_history, output / "learning_curves.png")
+            plot_history(trainer.state.log_history, output / "learning_curves.png")
         if is_first and corrections is not None:
             corrections.evaluate(trainer.ema.module, "eval_corrections_accuracy")
             trainer.log_metrics("corrections", corrections.record)
             if corrections.captions:
-                images = corrections.left_out.images.numpy()
-                draw_contact_sheet(images, corrections.captions, output / SHEET_FILE)
-                print(
-                    f"Corrections of which the model before is sure that they are wrong: "
-                    f"{output / SHEET_FILE}"
-                )
+                images, path = corrections.left_out.images.numpy(), output / SHEET_FILE
+                draw_contact_sheet(images, corrections.captions, path)
+                print(f"Corrections that the model before is sure are wrong, left out: {path}")
 
 
 def clear(output: Path, resume: str | None) -> None:
-    """Remove what would make an interruption of this run look like an earlier run's end.
-
-    That is, checkpoints but those that the run goes on from, and results.
-    """
+    """Remove earlier runs' results and checkpoints, but for those that this run goes on from."""
     for checkpoint in reversed(sort_checkpoints(output)):
         if resume is not None and Path(checkpoint).samefile(resume):
             break

@@ -17,7 +17,10 @@ from training.errors import InputError
 
 
 @dataclass
-class ModelArguments:
+class MnistTrainingArguments(TrainingArguments):
+    """All flags. Their defaults are the training configuration of the released model."""
+
+    # The model
     model_name_or_path: str | None = HfArg(
         default=None, help="Start from this saved model, a folder or a Hub id, not from scratch."
     )
@@ -28,10 +31,7 @@ class ModelArguments:
     dropout: float = HfArg(
         default=MnistConfig().dropout, help="Dropout before the dense layers of a new model."
     )
-
-
-@dataclass
-class DataTrainingArguments:
+    # The data
     dataset_name: str = HfArg(
         default="ylecun/mnist",
         help="A dataset on the Hub or in a local folder, with train and test splits.",
@@ -60,12 +60,7 @@ class DataTrainingArguments:
     trust_corrections: bool = HfArg(
         default=False, help="Take also those that the model before is sure are wrong."
     )
-
-
-@dataclass
-class MnistTrainingArguments(TrainingArguments):
-    """`TrainingArguments` whose defaults are the training configuration."""
-
+    # Training
     output_dir: str = HfArg(default="mnist-cnn", help="Where model, metrics and plots are written.")
     num_train_epochs: float = HfArg(default=19, help="Passes over the training set.")
     per_device_train_batch_size: int = HfArg(default=128, help="Images per device and step.")
@@ -104,6 +99,8 @@ class MnistTrainingArguments(TrainingArguments):
     def __post_init__(self):
         if not (self.do_train or self.do_eval):
             self.do_train = self.do_eval = True
+        if self.train_val_split > 0 and self.eval_strategy == "no":
+            self.eval_strategy = "epoch"
         # Without this, --bf16 is refused on a machine that has only a CPU.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         super().__post_init__()
@@ -113,33 +110,25 @@ class HelpFormatter(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
     """Shows defaults, and leaves the lines of the description as they are."""
 
 
-def parse_arguments(
-    description: str,
-) -> tuple[ModelArguments, DataTrainingArguments, MnistTrainingArguments]:
-    """The command line's flags, checked, and completed where one follows from another.
-
-    Raises:
-        InputError: they cannot work.
-    """
+def parse_arguments(description: str) -> MnistTrainingArguments:
+    """The command line's flags; `InputError` if they cannot work."""
     parser = HfArgumentParser(
-        (ModelArguments, DataTrainingArguments, MnistTrainingArguments),
+        MnistTrainingArguments,
         usage="python train.py [--flag value ...]",
         description=description,
         formatter_class=HelpFormatter,
         allow_abbrev=False,
     )
     try:
-        model_args, data_args, training_args = parser.parse_args_into_dataclasses()
+        (args,) = parser.parse_args_into_dataclasses()
     except ValueError as error:  # flags that do not go together
         raise InputError(str(error)) from error
-    check_arguments(model_args, data_args, training_args)
-    training_args.resume_from_checkpoint = find_checkpoint(training_args)
-    check_output_dir(model_args, training_args)
-    if data_args.train_val_split > 0 and training_args.eval_strategy == "no":
-        training_args.eval_strategy = "epoch"
-    if training_args.bf16 and training_args.use_cpu and not has_bf16():
+    check_arguments(args)
+    args.resume_from_checkpoint = find_checkpoint(args)
+    check_output_dir(args)
+    if args.bf16 and args.use_cpu and not has_bf16():
         print("This CPU has no bfloat16: without --bf16 training is faster.", file=sys.stderr)
-    return model_args, data_args, training_args
+    return args
 
 
 def has_bf16() -> bool:
@@ -148,53 +137,39 @@ def has_bf16() -> bool:
     return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
 
 
-def check_arguments(
-    model_args: ModelArguments,
-    data_args: DataTrainingArguments,
-    training_args: MnistTrainingArguments,
-) -> None:
+def check_arguments(args: MnistTrainingArguments) -> None:
     """Raise `InputError` where flags cannot work, before anything is loaded."""
-    if not 0 <= training_args.final_strength <= 1:
+    if not 0 <= args.final_strength <= 1:
         raise InputError("--final_strength is at least 0 and at most 1.")
-    for args, name in (
-        (model_args, "dropout"),
-        (data_args, "train_val_split"),
-        (training_args, "ema_decay"),
-        (training_args, "distillation_share"),
-    ):
+    for name in ("dropout", "train_val_split", "ema_decay", "distillation_share"):
         if not 0 <= getattr(args, name) < 1:
             raise InputError(f"--{name} is a fraction: at least 0 and below 1.")
-    if min(model_args.conv_channels) < 1 or len(model_args.conv_channels) > 4:
+    if min(args.conv_channels) < 1 or len(args.conv_channels) > 4:
         raise InputError("--conv_channels are whole numbers from 1, for one to four stages.")
-    for limit in (data_args.max_train_samples, data_args.max_eval_samples):
+    for limit in (args.max_train_samples, args.max_eval_samples):
         if limit is not None and limit < 1:
             raise InputError("--max_train_samples and --max_eval_samples are at least 1.")
-    if data_args.train_val_split > 0 and data_args.max_eval_samples is not None:
+    if args.train_val_split > 0 and args.max_eval_samples is not None:
         raise InputError("--max_eval_samples limits the test set. Choose a smaller fraction.")
-    if data_args.train_val_split == 0 and training_args.eval_strategy != "no":
+    if args.train_val_split == 0 and args.eval_strategy != "no":
         raise InputError("--eval_strategy needs held-out images: add --train_val_split 0.1.")
-    is_endless = training_args.lr_scheduler_type == "reduce_lr_on_plateau"
-    if is_endless and training_args.distillation_share > 0:
+    if args.lr_scheduler_type == "reduce_lr_on_plateau" and args.distillation_share > 0:
         raise InputError("--lr_scheduler_type reduce_lr_on_plateau needs --distillation_share 0.")
-    if data_args.trust_corrections and data_args.corrections is None:
+    if args.trust_corrections and args.corrections is None:
         raise InputError("--trust_corrections needs some: --corrections FOLDER_OR_HUB_ID.")
-    if training_args.do_train:
+    if args.do_train:
         return
-    if model_args.model_name_or_path is None:
+    if args.model_name_or_path is None:
         raise InputError("--do_eval alone needs a model: --model_name_or_path model.")
-    if data_args.corrections is not None:
+    if args.corrections is not None:
         raise InputError("--corrections are trained on, which --do_eval alone does not.")
-    if training_args.push_to_hub:
+    if args.push_to_hub:
         raise InputError("--push_to_hub needs training. To push a folder: hf upload ID FOLDER")
 
 
-def find_checkpoint(training_args: TrainingArguments) -> str | None:
-    """The folder that --resume_from_checkpoint means, or None.
-
-    Raises:
-        InputError: it holds no complete checkpoint.
-    """
-    output, resume = training_args.output_dir, training_args.resume_from_checkpoint
+def find_checkpoint(args: MnistTrainingArguments) -> str | None:
+    """The folder that --resume_from_checkpoint means, or None; `InputError` if it is incomplete."""
+    output, resume = args.output_dir, args.resume_from_checkpoint
     if resume in ("last", "True", "true"):  # transformers also takes True
         checkpoints = complete_checkpoints(output)
         if not checkpoints:
@@ -205,14 +180,14 @@ def find_checkpoint(training_args: TrainingArguments) -> str | None:
     return resume
 
 
-def check_output_dir(model_args: ModelArguments, training_args: TrainingArguments) -> None:
+def check_output_dir(args: MnistTrainingArguments) -> None:
     """Raise `InputError` where a run would overwrite anything but a finished one."""
-    output, resume = Path(training_args.output_dir), training_args.resume_from_checkpoint
+    output, resume = Path(args.output_dir), args.resume_from_checkpoint
     if output.exists() and not output.is_dir():
         raise InputError(f"--output_dir {output} is a file. Name a folder.")
     is_trained = (output / "train_results.json").exists()
-    if not training_args.do_train:
-        if is_trained and Path(model_args.model_name_or_path) != output:
+    if not args.do_train:
+        if is_trained and Path(args.model_name_or_path) != output:
             raise InputError(f"--output_dir {output} holds another model. Name another folder.")
         return
     goes_on = resume is not None and Path(resume).resolve().parent == output.resolve()

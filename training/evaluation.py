@@ -17,27 +17,22 @@ class DigitAccuracy(evaluate.Metric):
     def _info(self) -> evaluate.MetricInfo:
         value = datasets.Value("int64")
         return evaluate.MetricInfo(
-            description="Share of digits that are classified correctly, 0-1.",
+            description="Share of digits, 0-9, that are classified correctly, 0-1.",
             citation="",
-            inputs_description="predictions and references: digits, 0-9",
             features=datasets.Features({"predictions": value, "references": value}),
         )
 
     def _compute(self, predictions: list[int], references: list[int]) -> dict[str, float]:
         true, correct = np.asarray(references), np.equal(predictions, references)
-        per_digit = {
-            f"accuracy_{digit}": correct[true == digit].mean() for digit in np.unique(true)
-        }
+        per_digit = {f"accuracy_{n}": correct[true == n].mean() for n in np.unique(true)}
         return {"accuracy": correct.mean(), **per_digit}
 
 
 def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
     """Metrics of logits (N, 10) and one-hot labels (N, 10), as the `Trainer` gives them."""
-    true, logits = prediction.label_ids.argmax(1), prediction.predictions
-    accuracy = DigitAccuracy().compute(predictions=logits.argmax(1), references=true)
-    return accuracy | {
-        "calibration_error": expected_calibration_error(true, softmax(logits, axis=1))
-    }
+    true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, axis=1)
+    accuracy = DigitAccuracy().compute(predictions=probabilities.argmax(1), references=true)
+    return accuracy | {"calibration_error": expected_calibration_error(true, probabilities)}
 
 
 def confusion_matrix(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
@@ -88,33 +83,29 @@ def plot_confusion_matrix(matrix: np.ndarray, path: Path) -> None:
     axis.imshow(errors, cmap="Reds", vmax=max(1, errors.max()) * 1.5)
     for true, predicted in np.argwhere(matrix):
         weight = "bold" if true == predicted else "normal"
-        axis.annotate(
-            matrix[true, predicted], (predicted, true), ha="center", va="center", weight=weight
-        )
+        axis.text(predicted, true, matrix[true, predicted], ha="center", va="center", weight=weight)
     axis.set(xlabel="predicted", ylabel="true", xticks=range(10), yticks=range(10))
     axis.set_title(f"{errors.sum()} errors in {matrix.sum():,} images")
     figure.savefig(path)
 
 
 def plot_calibration(bins: np.ndarray, path: Path) -> None:
-    """Accuracy against confidence, from `calibration_bins`, as a PNG at `path`.
-
-    A calibrated model is on the diagonal.
-    """
-    *sums, count = bins[:, bins[2] > 0]
+    """Accuracy against confidence, from `calibration_bins`, as a PNG at `path`."""
+    filled = bins[:, bins[2] > 0]
+    confidence, accuracy, _ = filled / filled[2]
     figure = Figure(figsize=(4.6, 4.2), dpi=110, layout="constrained")
     axis = figure.subplots()
-    axis.axline((0, 0), slope=1, color="gray", linestyle=":")
-    axis.scatter(*(sums / count), s=20 + 60 * count / count.max())
-    for x, y, n in zip(*(sums / count), count, strict=True):
-        axis.annotate(f"{n:,.0f}", (x, y), xytext=(0, 8), textcoords="offset points", size=7)
+    axis.axline((0, 0), slope=1, color="gray", linestyle=":")  # where a calibrated model is
+    axis.scatter(confidence, accuracy)
+    for x, y, count in zip(confidence, accuracy, filled[2], strict=True):
+        axis.annotate(f"{count:,.0f}", (x, y), xytext=(0, 8), textcoords="offset points", size=7)
     axis.set(xlabel="mean confidence", ylabel="accuracy", xlim=(0, 1.05), ylim=(0, 1.08))
     axis.grid(alpha=0.3)
     axis.set_title("number of images at each point")
     figure.savefig(path)
 
 
-def plot_learning_curves(log_history: list[dict[str, float]], path: Path) -> None:
+def plot_history(log_history: list[dict[str, float]], path: Path) -> None:
     """Loss and accuracy over steps, from a `TrainerState.log_history`, as a PNG at `path`."""
     figure = Figure(figsize=(10, 3.6), dpi=110, layout="constrained")
     scales = {"loss": "log", "accuracy": "logit"}

@@ -16,10 +16,9 @@ from pathlib import Path
 
 import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
-from transformers import TrainingArguments
 
 from modeling_mnist import MnistConfig
-from training.arguments import DataTrainingArguments, ModelArguments
+from training.arguments import MnistTrainingArguments
 from training.trainer import TEACHER_WEIGHT, MnistTrainer
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
@@ -35,22 +34,17 @@ SETTINGS = (
 )
 
 
-def save_run(
-    trainer: MnistTrainer,
-    model_args: ModelArguments,
-    data_args: DataTrainingArguments,
-    corrections: dict[str, object] | None = None,
-) -> None:
+def save_run(trainer: MnistTrainer, corrections: dict[str, object] | None) -> None:
     """Write what the card tells of a run, and of its corrections, into its folder, as JSON."""
     args, dataset = trainer.args, trainer.train_dataset
     run = {
         "repo_id": trainer.hub_model_id or f"user/{Path(args.output_dir).absolute().name}",
         "command": command_line(args.world_size),
-        "base_model": model_args.model_name_or_path,
-        "dataset": data_args.dataset_name if is_hub_id(data_args.dataset_name) else None,
-        "dataset_config": data_args.dataset_config_name,
-        "evaluated_on": "held-out training" if data_args.train_val_split else "test",
-        "evaluated_on_all": data_args.max_eval_samples is None,
+        "base_model": args.model_name_or_path,
+        "dataset": args.dataset_name if is_hub_id(args.dataset_name) else None,
+        "dataset_config": args.dataset_config_name,
+        "evaluated_on": "held-out training" if args.train_val_split else "test",
+        "evaluated_on_all": args.max_eval_samples is None,
         "train_images": len(dataset) - dataset.num_added,
         "synthetic_images": dataset.num_added - (corrections["images"] if corrections else 0),
         "corrections": corrections,
@@ -142,7 +136,7 @@ def is_hub_id(name: str) -> bool:
     return re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) is not None and not Path(name).exists()
 
 
-def describe_hardware(args: TrainingArguments) -> str:
+def describe_hardware(args: MnistTrainingArguments) -> str:
     """The name of the GPUs, or of the CPU, and how many were in use."""
     if args.device.type == "cuda":
         return f"{torch.cuda.get_device_name(args.device)} (GPUs: {args.world_size})"

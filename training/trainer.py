@@ -25,10 +25,10 @@ class MnistTrainer(Trainer):
     """`Trainer` on one-hot labels, whose result is the exponential moving average of the weights.
 
     In the last steps the average, frozen when they begin, is the teacher: its probabilities,
-    averaged over five views of the image, enter the target (self-distillation: Hinton et al. 2015,
-    arXiv 1503.02531, section 2; Furlanello et al. 2018, arXiv 1805.04770). So the network learns to
-    give in one pass what otherwise takes five. The schedule of the learning rate runs a second
-    time, with a lower peak.
+    averaged over views of the image, enter the target (self-distillation: Hinton et al. 2015, arXiv
+    1503.02531, section 2; Furlanello et al. 2018, arXiv 1805.04770). So the network learns to give
+    in one pass what otherwise takes several. The schedule of the learning rate runs a second time,
+    with a lower peak.
 
     Args:
         args, kwargs: As for `Trainer`; its arguments are `MnistTrainingArguments`.
