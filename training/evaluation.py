@@ -114,8 +114,9 @@ def plot_history(log_history: list[dict[str, float]], path: Path) -> None:
             key = prefix + metric
             points = [(entry["step"], entry[key]) for entry in log_history if key in entry]
             if points:
-                axis.plot(*zip(*points, strict=True), label=label, marker=".")
+                axis.plot(*zip(*points, strict=True), label=label, marker=".", markersize=3)
         axis.set(xlabel="step", ylabel=metric, yscale=scale)
+        axis.yaxis.set_major_formatter("{x:g}")
         axis.grid(alpha=0.3)
         axis.legend()
     figure.savefig(path)
@@ -123,11 +124,11 @@ def plot_history(log_history: list[dict[str, float]], path: Path) -> None:
 
 def draw_contact_sheet(images: np.ndarray, captions: list[str], path: Path) -> None:
     """All of (N, 28, 28) uint8, each above its caption of two lines, as a PNG at `path`."""
-    columns, width, height = 8, 128, 120
+    columns, width, height = 8, 136, 152
     sheet = Image.new("L", (columns * width, max(1, -(-len(images) // columns)) * height))
     pen = ImageDraw.Draw(sheet)
     for n, (image, caption) in enumerate(zip(images, captions, strict=True)):
-        x, y = n % columns * width, n // columns * height
-        sheet.paste(Image.fromarray(image).resize((84, 84)), (x + (width - 84) // 2, y))
-        pen.text((x + 4, y + 88), caption, 255)
+        x, y = n % columns * width + 8, n // columns * height
+        sheet.paste(Image.fromarray(image).resize((112, 112), Image.Resampling.NEAREST), (x, y))
+        pen.text((x, y + 114), caption, fill=255, font_size=12)
     sheet.save(path)
