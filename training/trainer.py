@@ -66,8 +66,8 @@ class MnistTrainer(Trainer):
     ) -> torch.Tensor | tuple[torch.Tensor, ImageClassifierOutput]:
         """Categorical cross-entropy of a batch as `MnistDataset` gives it.
 
-        In training, on augmented images, and with the teacher's answer in the targets when it is
-        time for that; else of the average.
+        In training, of augmented images, with the teacher's answer in the targets when it is time
+        for that; in evaluation, of the average.
         """
         pixel_values, labels = scale_pixels(inputs["pixel_values"]), inputs["labels"]
         if not model.training:
