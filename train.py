@@ -14,268 +14,188 @@ The flags that matter first:
 
 The model is evaluated on the test set once, after the last step. With --train_val_split it is
 evaluated, during and after training, on the images held out of the training set, and not on the
-test set.
-
-All flags of transformers' TrainingArguments work as well; the defaults are those of the released
-model.
+test set. All flags of transformers' TrainingArguments work as well; the defaults are those of the
+released model.
 """
 
+import ctypes
 import shlex
 import shutil
 import sys
-from argparse import ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter
 from pathlib import Path
 
 import torch
 from accelerate.utils import broadcast_object_list
 from scipy.special import softmax
-from transformers import HfArgumentParser, set_seed
-from transformers.trainer_utils import PredictionOutput
+from transformers import set_seed
+from transformers.trainer_utils import sort_checkpoints
 
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
-from training.allocator import keep_freed_memory
-from training.arguments import (
-    DataTrainingArguments,
-    MnistTrainingArguments,
-    ModelArguments,
-    check_arguments,
-    check_output_dir,
-    checkpoints,
-    find_checkpoint,
-)
+from training.arguments import MnistTrainingArguments, parse_arguments
 from training.augmentation import Augmentation
 from training.corrections import RELEASED_MODEL, SHEET_FILE, Corrections, load_corrections
 from training.data import MnistDataset, carve_validation, load_splits, to_tensors
 from training.errors import InputError, writing_to
-from training.evaluation import (
-    compute_metrics,
-    confusion_matrix,
-    draw_contact_sheet,
-    plot_calibration,
-    plot_confusion_matrix,
-    plot_learning_curves,
-    plot_worst_errors,
-)
+from training.evaluation import compute_metrics, draw_contact_sheet, plot_evaluation, plot_history
 from training.model_card import BENCHMARK_FILE, save_run, write_model_card
 from training.synthetic import make_images
 from training.trainer import MnistTrainer
 
 
-class HelpFormatter(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
-    """Shows defaults, and leaves the lines of the description as they are."""
-
-
 def main() -> None:
     """Train, evaluate and push as the command line says."""
-    model_args, data_args, training_args = parse_arguments()
-    set_seed(training_args.seed)
+    args = parse_arguments(__doc__)
+    set_seed(args.seed)
     keep_freed_memory()
-    output = Path(training_args.output_dir)
+    output = Path(args.output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    corrections = read_corrections(model_args, data_args, training_args)
-    train_dataset, eval_dataset = load_data(data_args, training_args, corrections)
+    train_dataset, eval_dataset, corrections = load_data(args)
     trainer = MnistTrainer(
-        model=load_model(model_args),
-        args=training_args,
-        augmentation=Augmentation() if data_args.augment else None,
+        model=load_model(args),
+        args=args,
+        augmentation=Augmentation() if args.augment else None,
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
         processing_class=MnistImageProcessor(),
         data_collator=lambda batch: batch,
         compute_metrics=compute_metrics,
     )
-    is_first = trainer.is_world_process_zero()
-    if corrections is not None:
-        trainer.log_metrics("corrections", corrections.record)
-    if training_args.do_train:
-        resume = training_args.resume_from_checkpoint
-        if is_first:
-            clear(output, resume)
-        metrics = trainer.train(resume_from_checkpoint=resume).metrics
+    if args.do_train:
+        train(trainer, corrections)
+    if args.do_eval:
+        evaluate(trainer)
+    if args.do_train and trainer.is_world_process_zero():
         with writing_to(output):
-            save_training(trainer, metrics)
-            if corrections is not None and is_first:
-                save_corrections(trainer, corrections)
-    if training_args.do_eval:
-        prediction = trainer.predict(eval_dataset, metric_key_prefix="eval")
-        with writing_to(output):
-            save_evaluation(trainer, prediction)
-    if training_args.do_train and is_first:
-        with writing_to(output):
-            save_run(trainer, model_args, data_args, corrections and corrections.record)
+            save_run(trainer, corrections and corrections.record)
             write_model_card(output)
-    if training_args.push_to_hub:
-        push(trainer, output)
+    if args.push_to_hub:
+        push(trainer)
 
 
-def parse_arguments() -> tuple[ModelArguments, DataTrainingArguments, MnistTrainingArguments]:
-    """The flags, checked, and completed where one follows from another.
+def keep_freed_memory() -> None:
+    """Tell glibc to keep the memory that a step frees for the next one; docs/performance.md.
 
-    Raises:
-        InputError: they cannot work.
+    Without it the kernel maps and clears tens of megabytes at each step of training on a CPU.
     """
-    parser = HfArgumentParser(
-        (ModelArguments, DataTrainingArguments, MnistTrainingArguments),
-        usage="python train.py [--flag value ...]",
-        description=__doc__,
-        formatter_class=HelpFormatter,
-        allow_abbrev=False,
-    )
-    try:
-        model_args, data_args, training_args = parser.parse_args_into_dataclasses()
-    except ValueError as error:  # flags that do not go together
-        raise InputError(str(error)) from error
-    check_arguments(model_args, data_args, training_args)
-    training_args.resume_from_checkpoint = find_checkpoint(
-        training_args.resume_from_checkpoint, training_args.output_dir
-    )
-    check_output_dir(training_args, model_args.model_name_or_path)
-    if data_args.train_val_split > 0 and training_args.eval_strategy == "no":
-        training_args.eval_strategy = "epoch"
-    if training_args.bf16 and training_args.use_cpu and not has_bf16():
-        print(
-            "train.py: This CPU has no bfloat16, so that --bf16 makes training many times slower. "
-            "Leave it out.",
-            file=sys.stderr,
-        )
-    return model_args, data_args, training_args
-
-
-def has_bf16() -> bool:
-    """Whether the CPU has instructions for bfloat16 (x86: AVX-512 BF16 or AMX; ARM: BF16)."""
-    capabilities = torch.cpu.get_capabilities()
-    return any(capabilities.get(name) for name in ("avx512_bf16", "amx_bf16", "bf16"))
-
-
-def read_corrections(
-    model_args: ModelArguments,
-    data_args: DataTrainingArguments,
-    training_args: MnistTrainingArguments,
-) -> Corrections | None:
-    """What visitors have corrected, judged by the model before, or None without --corrections.
-
-    The model before is the one that training starts from; from scratch, the released one.
-    """
-    if data_args.corrections is None:
-        return None
-    name = model_args.model_name_or_path or str(RELEASED_MODEL)
-    before = load_model(ModelArguments(model_name_or_path=name)).to(training_args.device)
-    with training_args.main_process_first(desc="the corrections"):
-        return load_corrections(data_args.corrections, before, data_args.trust_corrections)
+    libc = ctypes.CDLL(None) if sys.platform == "linux" else None
+    if hasattr(libc, "mallopt"):
+        for threshold in (-1, -3):  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in glibc's malloc.h
+            libc.mallopt(threshold, 2**30)  # bytes: more than a step allocates
 
 
 def load_data(
-    data_args: DataTrainingArguments,
-    training_args: MnistTrainingArguments,
-    corrections: Corrections | None = None,
-) -> tuple[MnistDataset | None, MnistDataset | None]:
-    """What to train on and what to evaluate on: the validation split if there is one, or test."""
-    with training_args.main_process_first(desc="the dataset"):
-        splits = load_splits(data_args.dataset_name, data_args.dataset_config_name)
+    args: MnistTrainingArguments,
+) -> tuple[MnistDataset | None, MnistDataset | None, Corrections | None]:
+    """What to train on, what to evaluate on (the validation split or test), and corrections."""
+    with args.main_process_first(desc="the dataset"):
+        splits = load_splits(args.dataset_name, args.dataset_config_name)
 
     def read(split: str, limit: int | None) -> MnistDataset:
         if split not in splits:
             raise InputError(f"The dataset has no split {split!r}, only {', '.join(splits)}.")
-        rows = splits[split].take(min(limit or len(splits[split]), len(splits[split])))
-        return to_tensors(rows, data_args.image_column_name, data_args.label_column_name)
+        rows = splits[split].select(range(len(splits[split]))[:limit])
+        return to_tensors(rows, args.image_column_name, args.label_column_name)
 
-    training = evaluation = None
-    if training_args.do_train or data_args.train_val_split > 0:
-        training = read("train", data_args.max_train_samples)
-    if data_args.train_val_split > 0:
-        training, evaluation = carve_validation(
-            training, data_args.train_val_split, training_args.seed
-        )
-    elif training_args.do_eval:
-        evaluation = read("test", data_args.max_eval_samples)
-    if training_args.do_train and data_args.synthetic:
-        made = None
-        if training_args.process_index == 0:
-            images, labels = training.images.numpy(), training.labels.numpy()
-            made = make_images(images, labels, training_args.seed)
-        training.append(*broadcast_object_list([made])[0])
+    training = evaluation = corrections = None
+    if args.do_train or args.train_val_split > 0:
+        training = read("train", args.max_train_samples)
+    if args.train_val_split > 0:
+        training, evaluation = carve_validation(training, args.train_val_split, args.seed)
+    elif args.do_eval:
+        evaluation = read("test", args.max_eval_samples)
+    if args.corrections is not None:
+        # Judged by the model before: the one that training starts from or, else, the released one.
+        before = load_saved(args.model_name_or_path or str(RELEASED_MODEL)).to(args.device)
+        with args.main_process_first(desc="the corrections"):
+            corrections = load_corrections(args.corrections, before, args.trust_corrections)
+    if args.do_train and args.synthetic:
+        images, labels = training.images.numpy(), training.labels.numpy()
+        is_first = args.process_index == 0
+        made = [make_images(images, labels, args.seed) if is_first else None]
+        training.append(*broadcast_object_list(made)[0])
     if corrections is not None:
         corrections.add_to(training)
-    # Processes that load batches, and pinned memory, can only serve data that is on the CPU.
-    on_cpu = training_args.dataloader_num_workers > 0 or training_args.dataloader_pin_memory
-    if training and not on_cpu:
-        training.to(training_args.device)
-    return training, evaluation
+    return training, evaluation, corrections
 
 
-def load_model(model_args: ModelArguments) -> MnistForImageClassification:
+def load_model(args: MnistTrainingArguments) -> MnistForImageClassification:
     """A new model, or the saved one that --model_name_or_path names."""
-    if model_args.model_name_or_path is None:
-        config = MnistConfig(conv_channels=model_args.conv_channels, dropout=model_args.dropout)
-        return MnistForImageClassification(config).to(memory_format=torch.channels_last)
+    if args.model_name_or_path is not None:
+        return load_saved(args.model_name_or_path)
+    config = MnistConfig(conv_channels=args.conv_channels, dropout=args.dropout)
+    return MnistForImageClassification(config).to(memory_format=torch.channels_last)
+
+
+def load_saved(name_or_path: str) -> MnistForImageClassification:
+    """`load_pretrained`, with an `InputError` that names the flag."""
     try:
-        return load_pretrained(model_args.model_name_or_path)
+        return load_pretrained(name_or_path)
     except (OSError, ValueError, RuntimeError) as error:
         raise InputError(f"--model_name_or_path cannot be loaded: {error}") from error
 
 
-def clear(output: Path, resume: str | None) -> None:
-    """Remove what would make an interruption of this run look like an earlier run's end.
+def train(trainer: MnistTrainer, corrections: Corrections | None) -> None:
+    """Train, and leave the model, its metrics and its learning curves in the output folder."""
+    output, resume = Path(trainer.args.output_dir), trainer.args.resume_from_checkpoint
+    is_first = trainer.is_world_process_zero()
+    if corrections is not None:
+        trainer.log_metrics("corrections", corrections.record)
+    if is_first:
+        clear(output, resume)
+    metrics = trainer.train(resume_from_checkpoint=resume).metrics
+    with writing_to(output):
+        trainer.save_model(_internal_call=True)  # or it would push at once, without card and plots
+        trainer.log_metrics("train", metrics)
+        trainer.save_metrics("train", metrics, combined=False)
+        trainer.save_state()
+        if is_first:
+            plot_history(trainer.state.log_history, output / "learning_curves.png")
+        if is_first and corrections is not None:
+            corrections.evaluate(trainer.ema.module, "eval_corrections_accuracy")
+            trainer.log_metrics("corrections", corrections.record)
+            if corrections.captions:
+                images, path = corrections.left_out.images.numpy(), output / SHEET_FILE
+                draw_contact_sheet(images, corrections.captions, path)
+                print(f"Corrections that the model before is sure are wrong, left out: {path}")
 
-    That is, checkpoints but those that the run goes on from, and results.
-    """
-    for checkpoint in reversed(checkpoints(output)):
-        if resume is not None and checkpoint.samefile(resume):
+
+def clear(output: Path, resume: str | None) -> None:
+    """Remove earlier runs' results and checkpoints, but for those that this run goes on from."""
+    for checkpoint in reversed(sort_checkpoints(output)):
+        if resume is not None and Path(checkpoint).samefile(resume):
             break
         shutil.rmtree(checkpoint)
     for name in ("train_results.json", "eval_results.json", BENCHMARK_FILE, SHEET_FILE):
         (output / name).unlink(missing_ok=True)
 
 
-def save_training(trainer: MnistTrainer, metrics: dict[str, float]) -> None:
-    """Leave the model, its metrics and its learning curves in the output folder."""
-    trainer.save_model(_internal_call=True)  # or it would push at once, without card and plots
-    trainer.log_metrics("train", metrics)
-    trainer.save_metrics("train", metrics, combined=False)
-    trainer.save_state()
-    if trainer.is_world_process_zero():
-        path = Path(trainer.args.output_dir, "learning_curves.png")
-        plot_learning_curves(trainer.state.log_history, path)
-
-
-def save_corrections(trainer: MnistTrainer, corrections: Corrections) -> None:
-    """Leave what was left out in the output folder, and tell the accuracy on what was held out."""
-    corrections.evaluate(trainer.model, "eval_corrections_accuracy")
-    trainer.log_metrics("corrections", corrections.record)
-    if corrections.captions:
-        path = Path(trainer.args.output_dir, SHEET_FILE)
-        draw_contact_sheet(corrections.left_out.images.numpy(), corrections.captions, path)
-        print(f"Corrections of which the model before is sure that they are wrong: {path}")
-
-
-def save_evaluation(trainer: MnistTrainer, prediction: PredictionOutput) -> None:
-    """Leave the evaluation's metrics and plots in the output folder."""
+def evaluate(trainer: MnistTrainer) -> None:
+    """Evaluate, and leave the metrics and plots in the output folder."""
+    prediction = trainer.predict(trainer.eval_dataset, metric_key_prefix="eval")
     metrics = prediction.metrics | {"eval_samples": len(trainer.eval_dataset)}
-    trainer.log_metrics("eval", metrics)
-    trainer.save_metrics("eval", metrics, combined=False)
-    if trainer.is_world_process_zero():
-        output = Path(trainer.args.output_dir)
-        true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, 1)
-        matrix = confusion_matrix(true, probabilities.argmax(1))
-        plot_confusion_matrix(matrix, output / "confusion_matrix.png")
-        images = trainer.eval_dataset.images.numpy()
-        plot_worst_errors(images, true, probabilities, output / "worst_errors.png")
-        plot_calibration(true, probabilities, output / "calibration.png")
+    output = Path(trainer.args.output_dir)
+    with writing_to(output):
+        trainer.log_metrics("eval", metrics)
+        trainer.save_metrics("eval", metrics, combined=False)
+        if trainer.is_world_process_zero():
+            true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, 1)
+            plot_evaluation(trainer.eval_dataset.images.numpy(), true, probabilities, output)
 
 
-def push(trainer: MnistTrainer, output: Path) -> None:
+def push(trainer: MnistTrainer) -> None:
     """Push what was trained; if that fails, say how to do it later."""
+    output = trainer.args.output_dir
     try:
         commit = trainer.push_to_hub()
         if commit is not None:  # in the first of several processes
             print(f"Pushed: {commit.commit_url}")
     # Whatever has gone wrong, and much can, the model is on disk.
     except Exception as error:
-        folder = shlex.quote(str(output))
         raise InputError(
             f"The push failed: {error}\nThe model is safe in {output}. Push it later with\n"
-            f"hf upload {trainer.hub_model_id} {folder} . --exclude 'checkpoint-*' --exclude '_*'"
+            f"hf upload {trainer.hub_model_id} {shlex.quote(output)} . --exclude 'checkpoint-*' "
+            f"--exclude '_*'"
         ) from error
 
 

@@ -23,7 +23,7 @@ from PIL import Image
 from transformers import HfArgumentParser
 
 from modeling_mnist import load_pretrained
-from train import has_bf16
+from training.arguments import has_bf16
 from training.corrections import CONTRADICTED, RELEASED_MODEL, classify, name_of
 from training.data import MnistDataset, load_splits, to_tensors
 from training.handwriting import draw, random_pen_width, vary

@@ -15,9 +15,8 @@ import torch
 import torch.nn.functional as F
 from transformers import HfArgumentParser, TrainerCallback
 
-from train import load_model
-from training.allocator import keep_freed_memory
-from training.arguments import MnistTrainingArguments, ModelArguments
+from train import keep_freed_memory, load_model
+from training.arguments import MnistTrainingArguments
 from training.augmentation import Augmentation
 from training.data import MnistDataset, load_splits, scale_pixels, to_tensors
 from training.trainer import MnistTrainer
@@ -37,7 +36,7 @@ class BenchmarkArguments:
 
 def bare_loop(dataset: MnistDataset, batch_size: int, steps: int) -> float:
     """Images a second of a loop over tensors in memory."""
-    model = load_model(ModelArguments()).train()
+    model = load_model(MnistTrainingArguments()).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3, fused=True)
     augment = Augmentation()
     images, labels = dataset.images, F.one_hot(dataset.labels).float()
@@ -80,7 +79,7 @@ def with_trainer(dataset: MnistDataset, batch_size: int, steps: int) -> float:
             distillation_share=0,
         )
         MnistTrainer(
-            model=load_model(ModelArguments()),
+            model=load_model(arguments),
             args=arguments,
             augmentation=Augmentation(),
             train_dataset=dataset,

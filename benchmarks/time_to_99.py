@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import nn
 from transformers import HfArgumentParser
 
-from training.allocator import keep_freed_memory
+from train import keep_freed_memory
 from training.data import MnistDataset, load_splits, scale_pixels, to_tensors
 
 FLAGS = (

@@ -23,7 +23,7 @@ from hub import add_repo
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification
 from scripts.serve import serve_app
-from train import has_bf16
+from training.arguments import has_bf16
 
 SHORT = ("--use_cpu", "--max_steps", "5", "--max_train_samples", "200", "--disable_tqdm", "True")
 

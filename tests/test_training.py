@@ -209,7 +209,7 @@ def test_ema_follows_the_weights_by_its_decay():
             ema.on_optimizer_step(None, None, None, model=model)
             kept = min(decay, (1 + step) / (10 + step))
             expected = step + 1.0 if step == 0 else kept * expected + (1 - kept) * (step + 1.0)
-        assert ema.model.weight.item() == pytest.approx(expected)
+        assert ema.module.weight.item() == pytest.approx(expected)
 
 
 class WatchedTrainer(MnistTrainer):
@@ -260,7 +260,7 @@ def test_the_target_leans_on_the_teachers_mean_over_views(one_digit, tmp_path):
     trainer = MnistTrainer(model=model, args=arguments, train_dataset=dataset)
     trainer.state.max_steps, trainer.state.global_step = 8, 7
     with torch.no_grad():
-        teacher = trainer.ema.model
+        teacher = trainer.ema.module
         answers = [teacher(view).logits.softmax(1) for view in views(one_digit)]
         label = torch.eye(10)[7]
         target = TEACHER_WEIGHT * torch.stack(answers).mean(0) + (1 - TEACHER_WEIGHT) * label

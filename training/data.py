@@ -6,7 +6,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from datasets import ClassLabel, Dataset, DatasetDict, Image, load_dataset
-from datasets.exceptions import DatasetNotFoundError, DatasetsError
+from datasets.exceptions import DatasetsError
 
 from image_processing_mnist import MnistImageProcessor
 from training.errors import InputError
@@ -43,17 +43,13 @@ class MnistDataset(torch.utils.data.Dataset):
         labels = self.labels[indices]
         one_hot = F.one_hot(labels.clamp(min=0), NUM_LABELS).float()
         one_hot[labels == NON_DIGIT_LABEL] = 1 / NUM_LABELS
-        return {"pixel_values": self.images[indices].reshape(-1, 1, 28, 28), "labels": one_hot}
+        return {"pixel_values": self.images[indices].unsqueeze(1), "labels": one_hot}
 
     def append(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Add other images (M, 28, 28) uint8 with labels (M,)."""
         self.images = torch.cat([self.images, torch.from_numpy(images)])
         self.labels = torch.cat([self.labels, torch.from_numpy(labels)])
         self.num_added += len(images)
-
-    def to(self, device: torch.device) -> None:
-        """Move all images to a device, where batches are then made."""
-        self.images, self.labels = self.images.to(device), self.labels.to(device)
 
     def select(self, indices: torch.Tensor) -> "MnistDataset":
         """The images at these indices (M,)."""
@@ -66,63 +62,30 @@ def scale_pixels(pixel_values: torch.Tensor) -> torch.Tensor:
 
 
 def load_splits(dataset_name: str, dataset_config_name: str | None = None) -> DatasetDict:
-    """`load_dataset`, with errors that say what to do.
-
-    Raises:
-        InputError: there is no such dataset, or no way to reach it.
-    """
-    local = (
-        "Without network, give the folder of a local copy: --dataset_name path/to/mnist (one with "
-        "train and test files, such as `hf download ylecun/mnist --repo-type dataset --local-dir "
-        "path/to/mnist` makes where there is network)."
-    )
+    """`load_dataset`, with an `InputError` that says what to do."""
     try:
         return load_dataset(dataset_name, dataset_config_name)
-    except (DatasetNotFoundError, FileNotFoundError) as error:
-        raise InputError(f"There is no dataset {dataset_name!r} in reach. {local}") from error
-    except OSError as error:  # ConnectionError among them
+    # No network, no such dataset or configuration, no data files, corrupted ones, a script.
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         raise InputError(
-            f"The dataset {dataset_name!r} could not be loaded: {error}. {local}"
+            f"There is no dataset {dataset_name!r} in reach that can be loaded. Without network, "
+            f"give the folder of a local copy: --dataset_name path/to/mnist (one with train and "
+            f"test files, such as `hf download ylecun/mnist --repo-type dataset --local-dir "
+            f"path/to/mnist` makes where there is network).\nThe cause: {error}"
         ) from error
-    # No such configuration, no data files, corrupted files, a dataset that is a script.
-    except (ValueError, RuntimeError, DatasetsError) as error:
-        raise InputError(f"The dataset {dataset_name!r} could not be loaded: {error}") from error
 
 
 def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDataset:
-    """Check and decode a split.
+    """Decode a split, with an `InputError` if it is no set of images of digits.
 
     28x28 grey images are taken as they are. `MnistImageProcessor` frames any others, so that a
     folder of drawings or photographs serves as well.
-
-    Raises:
-        InputError: a column is missing or of the wrong kind, a label is not 0-9, an image cannot be
-            read, or there are no rows.
     """
-    check_columns(split, image_column, label_column)
-    labels = read_labels(split, label_column)
-    processor = MnistImageProcessor()
-    images = np.empty((len(split), 28, 28), np.uint8)
-    rows = iter(split[image_column])
-    for index in range(len(split)):
-        try:
-            image = next(rows)
-            if image.mode == "L" and image.size == (28, 28):
-                images[index] = image
-            else:
-                images[index] = processor(image)["pixel_values"][0][0] * 255 + 0.5
-        except (OSError, ValueError) as error:
-            raise InputError(f"Image {index} (from 0) cannot be read: {error}") from error
-    return MnistDataset(torch.from_numpy(images), torch.tensor(labels))
-
-
-def check_columns(split: Dataset, image_column: str, label_column: str) -> None:
-    """Raise `InputError` unless the split has rows, images and labels."""
-    for column, option in ((image_column, "image"), (label_column, "label")):
+    for column, kind in ((image_column, "image"), (label_column, "label")):
         if column not in split.column_names:
             raise InputError(
                 f"The dataset has no column {column!r}, only {', '.join(split.column_names)}. "
-                f"Name the right one with --{option}_column_name."
+                f"Name the right one with --{kind}_column_name."
             )
     if not isinstance(split.features[image_column], Image):
         raise InputError(
@@ -131,42 +94,42 @@ def check_columns(split: Dataset, image_column: str, label_column: str) -> None:
         )
     if len(split) == 0:
         raise InputError("The dataset holds no images.")
+    labels = read_labels(split, label_column)
+    processor, images = MnistImageProcessor(), []
+    try:
+        for image in split[image_column]:
+            if image.mode != "L" or image.size != (28, 28):
+                image = processor(image)["pixel_values"][0][0] * 255 + 0.5
+            images.append(np.uint8(image))
+    except (OSError, ValueError) as error:
+        raise InputError(f"Image {len(images)} (from 0) cannot be read: {error}") from error
+    return MnistDataset(torch.from_numpy(np.stack(images)), torch.tensor(labels))
 
 
 def read_labels(split: Dataset, label_column: str) -> list[int]:
-    """The digits 0-9 of a split.
-
-    Raises:
-        InputError: a label is something else, or missing.
-    """
+    """The digits 0-9 of a split; `InputError` if a label is something else, or missing."""
     labels = split[label_column][:]
     if isinstance(split.features[label_column], ClassLabel):
-        # Labels are class numbers, which mean digits only by the classes' names.
-        names = enumerate(split.features[label_column].names)
-        classes = {n: int(name) if name.isdecimal() else name for n, name in names}
-        labels = [classes.get(n) for n in labels]  # -1 stands for no label, not for the last class
-    wrong = sorted({str(n) for n in labels if type(n) is not int or n not in range(NUM_LABELS)})
+        # Labels are class numbers, which mean digits only by the classes' names. -1 is no class.
+        names = dict(enumerate(split.features[label_column].names))
+        labels = [names.get(number) for number in labels]
+    wrong = sorted({str(label) for label in labels} - set("0123456789"))
     if wrong:
         raise InputError(
             f"Labels must be whole numbers from 0 to 9; the column {label_column!r} also holds "
             f"{', '.join(wrong[:5])}{' and more' if len(wrong) > 5 else ''}."
         )
-    return labels
+    return [int(label) for label in labels]
 
 
 def carve_validation(
     dataset: MnistDataset, fraction: float, seed: int
 ) -> tuple[MnistDataset, MnistDataset]:
-    """Split off a random `fraction` (0-1), the same for the same seed: (training, validation).
-
-    Raises:
-        InputError: one of the two would be empty.
-    """
+    """Split off a random `fraction` (0-1), the same for the same seed: (training, validation)."""
     size = round(len(dataset) * fraction)
     if not 0 < size < len(dataset):
         raise InputError(
             f"--train_val_split {fraction} of {len(dataset)} images leaves one part empty."
         )
     order = torch.randperm(len(dataset), generator=torch.Generator().manual_seed(seed))
-    validation, training = order.split([size, len(order) - size])
-    return dataset.select(training), dataset.select(validation)
+    return dataset.select(order[size:]), dataset.select(order[:size])

@@ -15,7 +15,7 @@ from training.errors import writing_to
 EMA_FILE = "ema.safetensors"  # in a checkpoint; written last, so that it marks a complete one
 
 
-class ExponentialMovingAverage(torch.nn.Module, TrainerCallback):
+class ExponentialMovingAverage(AveragedModel, TrainerCallback):
     """Updates the EMA after each optimizer step; saves and restores it with checkpoints.
 
     An exponential form of Polyak averaging (Polyak & Juditsky 1992), of the weights and of the
@@ -27,36 +27,37 @@ class ExponentialMovingAverage(torch.nn.Module, TrainerCallback):
             the initial weights are soon forgotten. 0 averages nothing.
 
     Attributes:
+        module: The network with the averaged weights.
         teacher: The average as it was at `freeze_teacher`; before, the initial weights.
     """
 
     def __init__(self, model: PreTrainedModel, decay: float):
-        super().__init__()
-
         def average(averaged: list[torch.Tensor], current: list[torch.Tensor], steps) -> None:
             warm_up = (1 + steps.item()) / (10 + steps.item())
             get_ema_multi_avg_fn(min(decay, warm_up))(averaged, current, steps)
 
-        self.averaged = AveragedModel(model, multi_avg_fn=average, use_buffers=True)
+        super().__init__(model, multi_avg_fn=average, use_buffers=True)
         self.teacher = deepcopy(model)
         self.eval().requires_grad_(False)
-
-    @property
-    def model(self) -> PreTrainedModel:
-        """The network with the averaged weights."""
-        return self.averaged.module
 
     def freeze_teacher(self) -> None:
         """Copy the average of now into the teacher, which then stands still."""
         self.broadcast()
-        self.teacher.load_state_dict(self.model.state_dict())
+        self.teacher.load_state_dict(self.module.state_dict())
+
+    def broadcast(self) -> None:
+        """Give every process the average of the first, which is the one that is saved.
+
+        Weights are the same everywhere, but not the statistics of batch normalisation.
+        """
+        broadcast_from_first(self.module.state_dict())
 
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         if args.resume_from_checkpoint is not None:
-            self.load(args.resume_from_checkpoint)
+            self.load_state_dict(load_file(Path(args.resume_from_checkpoint, EMA_FILE)))
 
     def on_optimizer_step(self, args, state, control, *, model, **kwargs) -> None:
-        self.averaged.update_parameters(model)
+        self.update_parameters(model)
 
     def on_save(self, args, state, control, **kwargs) -> None:
         wait_for_everyone()  # until each process has written its part of the checkpoint
@@ -67,18 +68,8 @@ class ExponentialMovingAverage(torch.nn.Module, TrainerCallback):
                 save_file({k: t.contiguous() for k, t in self.state_dict().items()}, unfinished)
                 unfinished.replace(file)
 
-    def on_train_end(self, args, state, control, **kwargs) -> None:
+    def on_train_end(self, args, state, control, *, model, **kwargs) -> None:
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:
-            self.load(state.best_model_checkpoint)
+            self.load_state_dict(load_file(Path(state.best_model_checkpoint, EMA_FILE)))
         self.broadcast()
-
-    def load(self, checkpoint: str) -> None:
-        """Take up what lies in a checkpoint."""
-        self.load_state_dict(load_file(Path(checkpoint, EMA_FILE)))
-
-    def broadcast(self) -> None:
-        """Give every process the average of the first, which is the one that is saved.
-
-        Weights are the same everywhere, but not the statistics of batch normalisation.
-        """
-        broadcast_from_first(self.averaged.state_dict())
+        model.load_state_dict(self.module.state_dict())

@@ -13,14 +13,10 @@ class InputError(ValueError):
 
 @contextmanager
 def writing_to(folder: str | Path) -> Iterator[None]:
-    """Turn a full or read-only disk into a sentence, around what only writes files.
-
-    Raises:
-        InputError: in place of the errors of Python, safetensors and torch.
-    """
+    """Raise `InputError` where the disk is full or read-only, around what only writes files."""
     try:
         yield
-    except (OSError, SafetensorError, RuntimeError) as error:
+    except (OSError, SafetensorError, RuntimeError) as error:  # Python's, safetensors', torch's
         raise InputError(
             f"Files could not be written to {folder}: {error}\nMake room there. Checkpoints that "
             f"were complete still are: --resume_from_checkpoint last goes on from the newest."

@@ -9,7 +9,7 @@ import json
 import platform
 import re
 import shlex
-import sys
+from argparse import ArgumentParser
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
@@ -18,7 +18,7 @@ import torch
 from huggingface_hub import EvalResult, ModelCard, ModelCardData
 
 from modeling_mnist import MnistConfig
-from training.arguments import DataTrainingArguments, ModelArguments
+from training.arguments import MnistTrainingArguments
 from training.trainer import TEACHER_WEIGHT, MnistTrainer
 
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
@@ -34,28 +34,23 @@ SETTINGS = (
 )
 
 
-def save_run(
-    trainer: MnistTrainer,
-    model_args: ModelArguments,
-    data_args: DataTrainingArguments,
-    corrections: dict[str, object] | None = None,
-) -> None:
+def save_run(trainer: MnistTrainer, corrections: dict[str, object] | None) -> None:
     """Write what the card tells of a run, and of its corrections, into its folder, as JSON."""
     args, dataset = trainer.args, trainer.train_dataset
     run = {
         "repo_id": trainer.hub_model_id or f"user/{Path(args.output_dir).absolute().name}",
         "command": command_line(args.world_size),
-        "base_model": model_args.model_name_or_path,
-        "dataset": data_args.dataset_name if is_hub_id(data_args.dataset_name) else None,
-        "dataset_config": data_args.dataset_config_name,
-        "evaluated_on": "held-out training" if data_args.train_val_split else "test",
-        "evaluated_on_all": data_args.max_eval_samples is None,
+        "base_model": args.model_name_or_path,
+        "dataset": args.dataset_name if is_hub_id(args.dataset_name) else None,
+        "dataset_config": args.dataset_config_name,
+        "evaluated_on": "held-out training" if args.train_val_split else "test",
+        "evaluated_on_all": args.max_eval_samples is None,
         "train_images": len(dataset) - dataset.num_added,
         "synthetic_images": dataset.num_added - (corrections["images"] if corrections else 0),
         "corrections": corrections,
         "parameters": trainer.model.num_parameters(),
         "resumed": args.resume_from_checkpoint is not None,
-        "hardware": describe_hardware(args.device, args.world_size),
+        "hardware": describe_hardware(args),
         "versions": {name: version(name) for name in ("torch", "transformers")},
         "settings": describe_settings(trainer),
     }
@@ -76,7 +71,7 @@ def write_model_card(folder: str | Path) -> None:
     dataset, base_model = run["dataset"], run["base_model"]
     corrected = run.get("corrections") or {}
     # Only what anyone can compare: a whole split that the Hub knows.
-    comparable = dataset is not None and run["evaluated_on"] == "test" and run["evaluated_on_all"]
+    is_comparable = dataset and run["evaluated_on"] == "test" and run["evaluated_on_all"]
     eval_results = [
         EvalResult(
             task_type="image-classification",
@@ -88,7 +83,7 @@ def write_model_card(folder: str | Path) -> None:
             metric_value=round(evaluation[f"eval_{metric}"], 5),
         )
         for metric in ("accuracy", "loss")
-        if evaluation and comparable
+        if evaluation and is_comparable
     ]
     card_data = ModelCardData(
         license="mit",
@@ -101,11 +96,10 @@ def write_model_card(folder: str | Path) -> None:
         model_name=run["repo_id"].split("/")[-1],
         eval_results=eval_results or None,
     )
-    link = f"[{dataset}](https://huggingface.co/datasets/{dataset})"
     card = ModelCard.from_template(
         card_data,
         template_path=str(TEMPLATE),
-        **(run | {"dataset": link if dataset else "a local dataset"}),
+        **run,
         model_name=card_data.model_name,
         teacher_weight=TEACHER_WEIGHT,
         confidence_threshold=MnistConfig.from_pretrained(folder).confidence_threshold,
@@ -118,15 +112,12 @@ def write_model_card(folder: str | Path) -> None:
 
 def command_line(processes: int) -> str:
     """The command of this run, without the Hub token and the folder of the result."""
+    parser = ArgumentParser(add_help=False, allow_abbrev=False)
+    parser.add_argument("--hub_token", "--hub-token")
+    parser.add_argument("--output_dir", "--output-dir")
+    _, flags = parser.parse_known_args()
     launcher = ["torchrun", "--nproc_per_node", str(processes)] if processes > 1 else ["python"]
-    words, kept = sys.argv[1:], [*launcher, "train.py"]
-    while words:
-        word = words.pop(0)
-        if word.partition("=")[0].replace("-", "_") not in ("__hub_token", "__output_dir"):
-            kept.append(word)
-        elif "=" not in word:
-            words.pop(0)
-    return shlex.join(kept)
+    return shlex.join([*launcher, "train.py", *flags])
 
 
 def describe_settings(trainer: MnistTrainer) -> dict[str, object]:
@@ -145,11 +136,9 @@ def is_hub_id(name: str) -> bool:
     return re.fullmatch(r"\w[\w.-]*/[\w.-]+", name) is not None and not Path(name).exists()
 
 
-def describe_hardware(device: torch.device, processes: int) -> str:
-    """How many GPUs, or CPU cores, were in use, and their name."""
-    if device.type == "cuda":
-        name, unit, count = torch.cuda.get_device_name(device), "GPU", processes
-    else:
-        name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
-        unit, count = "CPU core", processes * torch.get_num_threads()
-    return f"{count} {unit}{'s' if count > 1 else ''} ({name})"
+def describe_hardware(args: MnistTrainingArguments) -> str:
+    """The name of the GPUs, or of the CPU, and how many were in use."""
+    if args.device.type == "cuda":
+        return f"{torch.cuda.get_device_name(args.device)} (GPUs: {args.world_size})"
+    name = torch.cpu.get_capabilities().get("cpu_name", platform.machine())
+    return f"{name} (CPU cores: {args.world_size * torch.get_num_threads()})"

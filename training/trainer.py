@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from huggingface_hub import HfApi
 from torch.optim.lr_scheduler import LRScheduler, SequentialLR
 from transformers import Trainer
+from transformers.modeling_outputs import ImageClassifierOutput
 
 from pipeline_mnist import NumberRecognitionPipeline
 from training.augmentation import Augmentation, views
@@ -24,10 +25,10 @@ class MnistTrainer(Trainer):
     """`Trainer` on one-hot labels, whose result is the exponential moving average of the weights.
 
     In the last steps the average, frozen when they begin, is the teacher: its probabilities,
-    averaged over three views of the image, enter the target (self-distillation: Hinton et al. 2015,
-    arXiv 1503.02531, section 2; Furlanello et al. 2018, arXiv 1805.04770). So the network learns to
-    give in one pass what otherwise takes three. The schedule of the learning rate runs a second
-    time, with a lower peak.
+    averaged over views of the image, enter the target (self-distillation: Hinton et al. 2015, arXiv
+    1503.02531, section 2; Furlanello et al. 2018, arXiv 1805.04770). So the network learns to give
+    in one pass what otherwise takes several. The schedule of the learning rate runs a second time,
+    with a lower peak.
 
     Args:
         args, kwargs: As for `Trainer`; its arguments are `MnistTrainingArguments`.
@@ -45,9 +46,7 @@ class MnistTrainer(Trainer):
         """The first step that distils, at least 1."""
         return max(1, round((1 - self.args.distillation_share) * num_training_steps))
 
-    def create_scheduler(
-        self, num_training_steps: int, optimizer: torch.optim.Optimizer | None = None
-    ) -> LRScheduler:
+    def create_scheduler(self, num_training_steps: int, optimizer=None) -> LRScheduler:
         """The schedule that the flags ask for, and the same once more, lower, for distillation."""
         start = self.distillation_start(num_training_steps)
         first = super().create_scheduler(start, optimizer)
@@ -63,33 +62,33 @@ class MnistTrainer(Trainer):
         model: torch.nn.Module,
         inputs: dict[str, torch.Tensor],
         return_outputs: bool = False,
-        num_items_in_batch: torch.Tensor | int | None = None,
-    ):
+        **kwargs,
+    ) -> torch.Tensor | tuple[torch.Tensor, ImageClassifierOutput]:
         """Categorical cross-entropy of a batch as `MnistDataset` gives it.
 
-        In training, on augmented images, and with the teacher's answer in the targets when it is
-        time for that.
+        In training, of augmented images, with the teacher's answer in the targets when it is time
+        for that; in evaluation, of the average.
         """
         pixel_values, labels = scale_pixels(inputs["pixel_values"]), inputs["labels"]
         if not model.training:
-            outputs = model(pixel_values, labels)
+            outputs = self.ema.module(pixel_values, labels)
             return (outputs.loss, outputs) if return_outputs else outputs.loss
         step, start = self.state.global_step, self.distillation_start(self.state.max_steps)
         if self.augmentation is not None:
-            progress = min(step / start, 1)
-            strength = 1 + (self.args.final_strength - 1) * progress
+            strength = 1 + (self.args.final_strength - 1) * min(step / start, 1)
             pixel_values = self.augmentation(pixel_values, strength)
-        targets = labels
         if step == start:
             self.ema.freeze_teacher()
+        targets = labels
         if step >= start:
             targets = torch.lerp(labels, self.teacher_probabilities(pixel_values), TEACHER_WEIGHT)
-        outputs = model(pixel_values)
-        self.update_accuracy(outputs.logits, labels)
-        loss = F.cross_entropy(
-            outputs.logits.float(), targets, label_smoothing=self.args.label_smoothing_factor
+        logits = model(pixel_values).logits
+        is_digit = labels.amax(1) > 0.5  # and no tenth of each
+        self.correct += ((logits.argmax(1) == labels.argmax(1)) & is_digit).sum()
+        self.seen += is_digit.sum()
+        return F.cross_entropy(
+            logits.float(), targets, label_smoothing=self.args.label_smoothing_factor
         )
-        return (loss, outputs) if return_outputs else loss
 
     @torch.no_grad()
     def teacher_probabilities(self, pixel_values: torch.Tensor) -> torch.Tensor:
@@ -98,33 +97,17 @@ class MnistTrainer(Trainer):
             logits = torch.stack([self.ema.teacher(view).logits for view in views(pixel_values)])
         return logits.float().softmax(-1).mean(0)
 
-    def update_accuracy(self, logits: torch.Tensor, labels: torch.Tensor) -> None:
-        """Count the digits of a batch, and those classified correctly; non-digits do not count."""
-        is_digit = labels.amax(1) > 0.5
-        self.correct += ((logits.argmax(1) == labels.argmax(1)) & is_digit).sum()
-        self.seen += is_digit.sum()
-
     def log(self, logs: dict[str, float], *args, **kwargs) -> None:
-        """`Trainer.log`, with the accuracy on the (augmented) batches since the last log."""
+        """`Trainer.log`, with the accuracy on the (augmented) digits since the last log."""
         if "loss" in logs and self.seen > 0:
             logs["accuracy"] = float(self.correct / self.seen)
             self.correct = self.seen = 0
         super().log(logs, *args, **kwargs)
 
-    def train(self, *args, **kwargs):
-        """`Trainer.train`; afterwards the model is the average."""
-        output = super().train(*args, **kwargs)
-        self.model = self.ema.model
-        return output
-
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         """`Trainer.evaluate`, of the average."""
-        trained, self.model = self.model, self.ema.model
-        try:
-            self.ema.broadcast()
-            return super().evaluate(*args, **kwargs)
-        finally:
-            self.model = trained
+        self.ema.broadcast()
+        return super().evaluate(*args, **kwargs)
 
     def _save_checkpoint(self, *args, **kwargs) -> None:
         # There is no other place to turn a full disk into a sentence.
