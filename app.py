@@ -7,7 +7,6 @@ CORRECTIONS_DIR=corrections python app.py    visitors can correct it: kept in th
 
 import os
 import sys
-from functools import partial
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no telemetry, as README.md says
@@ -19,18 +18,13 @@ from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
 from ui.about import show_about
-from ui.answer import Answer, message
-from ui.batcher import Batcher, Busy
+from ui.components import Answer, Examples, Inside, Sheet
 from ui.corrections import Corrections
-from ui.images import UNREADABLE, ImageFile, open_image
-from ui.inside import Inside
-from ui.reading import answer_all
+from ui.images import ImageFile, open_image
 from ui.saliency import classify
-from ui.sheet import Examples, Sheet
 
 HERE = Path(__file__).parent
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
-CORRECTIONS_DIR = os.environ.get("CORRECTIONS_DIR")
 
 # One small image at a time is faster on one thread than on several.
 torch.set_num_threads(1)
@@ -42,24 +36,11 @@ try:
 except (OSError, ValueError, RuntimeError) as error:
     sys.exit(f"app.py: MODEL_ID {MODEL_ID!r} is no model that can be loaded: {error}")
 
-batcher = Batcher(partial(answer_all, read_number))
-if CORRECTIONS_DIR:
+corrections = None
+if folder := os.environ.get("CORRECTIONS_DIR"):
     is_folder = Path(MODEL_ID).is_dir()  # whose path is nobody's business
     model_name = Path(MODEL_ID).resolve().name if is_folder else MODEL_ID
-    corrections = Corrections(CORRECTIONS_DIR, model, model_name)
-
-
-async def read_sheet(sent: dict) -> dict:
-    """The answer to what a sheet sends: see ui/sheet.py and ui/answer.py."""
-    try:
-        return await batcher(sent)
-    except Busy:
-        return message("error", "Too many people write at the moment. Please wait a little.")
-
-
-async def correct(sent: object) -> str:
-    """Keep a correction: see ui/corrections.py."""
-    return await corrections(sent)
+    corrections = Corrections(folder, model, model_name)
 
 
 def predict(picture: str | None) -> dict[str, float]:
@@ -76,11 +57,7 @@ def predict(picture: str | None) -> dict[str, float]:
     Returns:
         The most likely digit, and the probability of each of the ten digits, 0 to 1.
     """
-    image = open_image(picture)
-    try:
-        pixel_values = processor(image, return_tensors="pt")["pixel_values"]
-    except ValueError as error:
-        raise gr.Error(UNREADABLE) from error
+    pixel_values = processor(open_image(picture), return_tensors="pt")["pixel_values"]
     if not pixel_values.any():
         raise gr.Error("This image is blank. Send one with a digit on it.")
     (probabilities,) = classify(model, pixel_values)
@@ -100,11 +77,7 @@ def read(picture: str | None) -> dict:
         `number`, its `score` (0 to 1), and its `digits` from left to right: each a `label`, a
         `score` and a `box` in pixels of the image (xmin, ymin, xmax, ymax).
     """
-    image = open_image(picture)
-    try:
-        return read_number(image)
-    except ValueError as error:
-        raise gr.Error(UNREADABLE) from error
+    return read_number(open_image(picture))
 
 
 # Uploads are deleted after an hour.
@@ -113,16 +86,14 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
     with gr.Tabs():
         with gr.Tab("Read"):
             with gr.Row(elem_classes="desk"):
-                sheet = Sheet(read_sheet)
-                answer = Answer(correct if CORRECTIONS_DIR else None)
+                sheet, answer = Sheet(read_number), Answer(corrections)
             inside = Inside(model)
-            examples = Examples(sorted((HERE / "examples").glob("*.[jp]*g")))
+            Examples(sorted((HERE / "examples").glob("*.[jp]*g")))
         with gr.Tab("About the model"):
             show_about(MODEL_ID)
 
     # In the browser alone: what comes from one component goes to the next.
     sheet.input(None, sheet, answer, js="(value) => value", show_progress="hidden")
-    examples.select(None, examples, sheet, js="(value) => value", show_progress="hidden")
     chosen = "(value) => value.digits?.[value.chosen]?.seen ?? ''"
     answer.select(None, answer, inside, js=chosen, show_progress="hidden")
     # For programs alone.

@@ -28,7 +28,7 @@ from ui.corrections import PER_HOUR, PER_LABEL, PER_SESSION, Corrections
 
 expect.set_options(timeout=60_000)
 CONSENT = (
-    "A click on a digit keeps the 28x28 image shown above, the label, the model's answer, its "
+    "Click what it is. That keeps the 28x28 image shown above, the label, the model's answer, its "
     "confidence, the model's name and the day; nothing else, not who you are."
 )
 SEEN = """() => {

@@ -13,7 +13,8 @@ from playwright.sync_api import expect
 from conftest import ROOT
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
-from ui.inside import Inside, trace
+from ui.components import Inside
+from ui.saliency import trace
 
 
 def call(url: str, seen: object) -> dict:
@@ -160,6 +161,39 @@ def test_it_follows_what_is_written_while_open_and_asks_nothing_closed(page):
     expect(best).to_have_attribute("data-digit", "1")
     assert page.asked.count("look") == asked
     summary.click()
+    page.wait_for_function(SHOWS_WHAT_WAS_READ)
+
+
+TILE_IS_INSIDE = """(index) => {
+  const [tile, input] = [`#answer .tiles button:nth-child(${index + 1}) canvas`, "#inside canvas"];
+  const [shown, traced] = [tile, input].map((name) => document.querySelector(name).toDataURL());
+  return shown === traced;
+}"""
+MAPS = "document.querySelectorAll('#inside canvas')[1].toDataURL()"
+
+
+def test_it_follows_the_chosen_digit_of_a_number(page):
+    summary, tiles = page.locator("#inside summary"), page.locator("#answer .tiles button")
+    best = page.locator("#answer .best")
+    page.locator("#examples button").nth(5).click()  # 6-number.jpg
+    expect(page.locator("#answer .top")).to_have_text("407")
+    summary.click()
+    maps = set()
+    for index, digit in enumerate("407"):
+        tiles.nth(index).click()
+        expect(best).to_have_attribute("data-digit", digit)
+        page.wait_for_function(TILE_IS_INSIDE, arg=index)
+        page.wait_for_function(SHOWS_WHAT_WAS_READ)
+        maps.add(page.evaluate(MAPS))
+    assert len(maps) == 3  # and so do the layers
+
+    summary.click()  # closed, it asks nothing, and catches up when it opens
+    asked = page.asked.count("look")
+    tiles.first.click()
+    expect(best).to_have_attribute("data-digit", "4")
+    assert page.asked.count("look") == asked
+    summary.click()
+    page.wait_for_function(TILE_IS_INSIDE, arg=0)
     page.wait_for_function(SHOWS_WHAT_WAS_READ)
 
 

@@ -32,34 +32,26 @@ to the log odds of the answer ([Shrikumar et al. 2016](https://arxiv.org/abs/160
 """
 
 
-def find(name_or_path: str, file: str) -> str | None:
-    """The path of a file of a model, in a folder or on the Hub; None if it has no such file."""
-    try:
-        return cached_file(name_or_path, file)
-    except OSError:
-        return None
-
-
 def show_about(name_or_path: str) -> None:
-    """Add the model's results, plots and tables to the page; what it does not have is left out.
+    """Add to the page what a model, on the Hub or in a folder, has of results, plots and tables."""
 
-    Call it inside `gr.Blocks`, where the components belong.
+    def find(file: str) -> Path | None:
+        try:
+            return Path(cached_file(name_or_path, file))
+        except OSError:
+            return None
 
-    Args:
-        name_or_path: A model on the Hub, or a folder.
-    """
-    if path := find(name_or_path, "eval_results.json"):
-        results = json.loads(Path(path).read_text())
+    if path := find("eval_results.json"):
+        results = json.loads(path.read_text())
         lines = [line.format(results[key]) for key, line in RESULTS.items() if key in results]
         gr.Markdown("### Evaluation\n" + ", ".join(lines))
     with gr.Row(elem_classes="plots"):
         for file, title in PLOTS.items():
-            if path := find(name_or_path, file):
+            if path := find(file):
                 with gr.Column():
                     gr.Markdown(f"### {title}")
                     gr.Image(path, label=title, show_label=False, container=False, buttons=[])
-    if path := find(name_or_path, "benchmark.md"):
-        table = Path(path).read_text()
-        gr.Markdown(f"### Robustness\n\n{table}", elem_classes="table")
+    if path := find("benchmark.md"):
+        gr.Markdown(f"### Robustness\n\n{path.read_text()}", elem_classes="table")
     name = "user/mnist-cnn" if Path(name_or_path).is_dir() else name_or_path
     gr.Markdown(LOADING.format(name=name))

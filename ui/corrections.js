@@ -6,16 +6,14 @@ const refusals = new Map(); // of a label and an image: the sentence; all stay t
 let pending = null; // {label, seen, timer}: what is not sent yet, and can be undone
 const named = (label) => ({ 8: "an 8", none: "not a digit" })[label] ?? "a " + label;
 
-const last = element.querySelector(".bars").appendChild(document.createElement("li"));
-const buttons = [...bars, last].map((item) => {
-  const label = item.dataset.digit ?? "none";
+const buttons = [...element.querySelectorAll(".bars li")].map((row) => {
+  const label = row.dataset.digit ?? "none";
   const button = document.createElement("button");
   button.type = "button";
-  if (label === "none") button.textContent = "Not a digit";
-  else button.innerHTML = "<span>This is " + named(label).split(" ")[0] + "</span>"; // for ears
-  button.append(...item.childNodes);
+  if (label !== "none") button.innerHTML = `<span>This is ${named(label).split(" ")[0]}</span>`; // for ears
+  button.append(...row.childNodes);
   button.addEventListener("click", () => correct(label));
-  item.append(button);
+  row.append(button);
   return button;
 });
 
@@ -24,7 +22,7 @@ function correct(label) {
   if (pending?.seen === shown.seen) forget();
   settle();
   pending = { label, seen: shown.seen, timer: setTimeout(settle, UNDO_FOR) };
-  saved.textContent = "Saved as " + named(label) + ".";
+  saved.textContent = `Saved as ${named(label)}.`;
   undoButton.hidden = false;
 }
 
@@ -35,41 +33,32 @@ function forget() {
   pending = null;
 }
 
-function settle() {
+async function settle() {
   if (!pending) return;
   const { label, seen } = pending;
   forget();
-  send(label, seen);
-}
-
-async function send(label, seen) {
-  const call = { component_id: props.component, fn_name: "correct", session_hash: "corrections" };
-  let refusal = "The server does not answer. Please click once more.";
-  try {
-    // Not server.correct(label): of a page that is left, only what is kept alive arrives.
-    const response = await fetch("gradio_api/component_server/", {
-      method: "POST",
-      headers: { "Content-Type": "application/json" },
-      body: JSON.stringify({ ...call, data: { label, seen, session } }),
-      keepalive: true,
-    });
-    if (response.ok) refusal = await response.json();
-  } catch {}
-  if (refusal) refusals.set(label + seen, "Not saved as " + named(label) + ": " + refusal);
+  const data = { label, seen, session };
+  const call = { data, component_id: props.component, fn_name: "correct", session_hash: "corrections" };
+  // Not server.correct(data): of a page that is left, only what is kept alive arrives.
+  const response = await fetch("gradio_api/component_server/", {
+    method: "POST",
+    headers: { "Content-Type": "application/json" },
+    body: JSON.stringify(call),
+    keepalive: true,
+  }).catch(() => ({}));
+  const refusal = response.ok ? await response.json() : "The server does not answer. Please click once more.";
+  if (refusal) refusals.set(label + seen, `Not saved as ${named(label)}: ${refusal}`);
   else refusals.delete(label + seen);
   if (refusal && !pending) saved.textContent = "";
-  const lines = [...new Set(refusals.values())].map((sentence) => {
-    const line = document.createElement("p");
-    line.textContent = sentence;
-    return line;
-  });
-  element.querySelector(".refused").replaceChildren(...lines);
+  element.querySelector(".refused").textContent = [...new Set(refusals.values())].join("\n");
 }
 
 function change() {
   for (const button of buttons) button.disabled = !shown;
   if (!pending) saved.textContent = "";
 }
+watch("value", change);
+change();
 
 undoButton.addEventListener("click", () => {
   forget();
@@ -78,5 +67,3 @@ undoButton.addEventListener("click", () => {
 window.addEventListener("pagehide", settle);
 // A phone ends hidden pages without another word.
 document.addEventListener("visibilitychange", () => document.hidden && settle());
-watch("value", change);
-change();

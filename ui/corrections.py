@@ -6,7 +6,6 @@ of it is checked, and bounded.
 
 import asyncio
 import base64
-import io
 import logging
 import os
 import time
@@ -30,17 +29,10 @@ PER_SESSION, PER_HOUR = 20, 200  # corrections, those that the disk does not tak
 PER_LABEL = 9000  # images: the Hub takes 10,000 files in a folder
 
 
-class Refused(Exception):
-    """A correction is not kept; the message is a sentence for the visitor."""
-
-
 class Corrections:
     """Called by corrections.js, through the server, with one correction.
 
-    Args:
-        folder: Where they are kept; made with the first.
-        model: Maps `pixel_values` (1, 1, 28, 28), 0-1, to `logits`.
-        model_id: What the images say of the model.
+    The images tell what `model` answered, and its name, `model_id`.
     """
 
     def __init__(self, folder: str | Path, model: PreTrainedModel, model_id: str):
@@ -55,67 +47,44 @@ class Corrections:
     async def __call__(self, sent: object) -> str:
         """Keep {"label", "seen": 28x28 levels 0-255 in base64, "session": any short text}.
 
-        Returns:
-            "", or a sentence that says why it is not kept.
+        Returns "", or a sentence for the visitor that says why it is not kept.
         """
         try:
-            label, pixels, session = check(sent)
-            self._count(session)
-            loop = asyncio.get_running_loop()
-            await loop.run_in_executor(self.writer, self._keep, label, pixels)
-        except Refused as refusal:
-            return str(refusal)
-        return ""
-
-    def _count(self, session: str) -> None:
+            label, session = sent["label"], sent["session"]
+            pixels = base64.b64decode(sent["seen"][:2000], validate=True)
+            valid = label in LABELS and isinstance(session, str) and len(session) <= 40
+            if not valid or len(pixels) != 784 or not any(pixels):
+                raise ValueError
+        except (TypeError, KeyError, ValueError):
+            return "It did not arrive whole. Please click once more."
         if self.sessions.count(session) >= PER_SESSION:
-            raise Refused(f"A visit can send {PER_SESSION} corrections. Thank you for these.")
+            return f"A visit can send {PER_SESSION} corrections. Thank you for these."
         if len(self.times) == PER_HOUR and time.monotonic() - self.times[0] < 3600:
-            raise Refused("Too many corrections came within an hour. Please come back later.")
+            return "Too many corrections came within an hour. Please come back later."
         self.sessions.append(session)
         self.times.append(time.monotonic())
+        loop = asyncio.get_running_loop()
+        return await loop.run_in_executor(self.writer, self._keep, label, pixels)
 
-    def _keep(self, label: str, pixels: bytes) -> None:
+    def _keep(self, label: str, pixels: bytes) -> str:
         file = self.folder / label / f"{sha256(pixels).hexdigest()[:16]}.png"
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             if file.exists():
-                return
+                return ""
             if len(os.listdir(file.parent)) >= PER_LABEL:
-                raise Refused(f"There are {PER_LABEL:,} images of this label already. Thank you.")
-            self.aside.write_bytes(self._png(pixels))
+                return f"There are {PER_LABEL:,} images of this label already. Thank you."
+            levels = np.frombuffer(pixels, np.uint8).reshape(28, 28)
+            pixel_values = torch.from_numpy(levels / np.float32(255))[None, None]
+            (probabilities,) = classify(self.model, pixel_values)
+            text = PngInfo()
+            text.add_text("answer", self.model.config.id2label[int(probabilities.argmax())])
+            text.add_text("confidence", f"{probabilities.max():.4f}")
+            text.add_text("model", self.model_id)
+            text.add_text("day", datetime.now(UTC).date().isoformat())
+            Image.fromarray(levels).save(self.aside, "PNG", pnginfo=text)
             self.aside.replace(file)
         except OSError as error:
             logging.warning("A correction could not be saved in CORRECTIONS_DIR: %s", error)
-            raise Refused("The server cannot save it. Please tell who runs this app.") from error
-
-    def _png(self, pixels: bytes) -> bytes:
-        levels = np.frombuffer(pixels, np.uint8).reshape(28, 28)
-        pixel_values = torch.from_numpy(levels / np.float32(255))[None, None]
-        (probabilities,) = classify(self.model, pixel_values)
-        text = PngInfo()
-        text.add_text("answer", self.model.config.id2label[int(probabilities.argmax())])
-        text.add_text("confidence", f"{probabilities.max():.4f}")
-        text.add_text("model", self.model_id)
-        text.add_text("day", datetime.now(UTC).date().isoformat())
-        content = io.BytesIO()
-        Image.fromarray(levels).save(content, "PNG", pnginfo=text)
-        return content.getvalue()
-
-
-def check(sent: object) -> tuple[str, bytes, str]:
-    """The label, 784 pixels and session of a correction.
-
-    Raises:
-        Refused: it is not what corrections.js sends.
-    """
-    try:
-        label, seen, session = sent["label"], sent["seen"], sent["session"]
-        if label not in LABELS or len(seen) > 2000 or len(session) > 40:
-            raise ValueError
-        pixels = base64.b64decode(seen, validate=True)
-        if len(pixels) != 784 or not any(pixels) or not isinstance(session, str):
-            raise ValueError
-    except (TypeError, KeyError, ValueError) as error:
-        raise Refused("It did not arrive whole. Please click once more.") from error
-    return label, pixels, session
+            return "The server cannot save it. Please tell who runs this app."
+        return ""

@@ -11,28 +11,21 @@ from PIL import Image, UnidentifiedImageError
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64 * 10**6  # decoded, each takes 4 bytes: 256 MB at most
 
-UNREADABLE = "This image cannot be read. Save it as PNG or JPEG and retry."  # as L*a*b* colours
-
 
 class ImageFile(gr.Image):
-    """An image file that a program uploads; it arrives as a path, unopened.
-
-    Gradio itself would open it, and fail on a corrupted one without telling what to do.
-    """
+    """An image file that a program uploads. Gradio would open it, and fail on a corrupted one."""
 
     def preprocess(self, payload: ImageData | None) -> str | None:
-        """The path of an uploaded file, or None if there is none.
-
-        Gradio checks only the paths that a caller marks as files, and opens others unchecked.
+        """The path of an uploaded file, unopened, or None if there is none.
 
         Raises:
             gr.Error: the path leads to another file of the server.
         """
-        if payload is None or payload.path is None:
-            return None
-        if not Path(payload.path).resolve().is_relative_to(Path(self.GRADIO_CACHE).resolve()):
+        path = payload and payload.path
+        # Gradio checks only the paths that a caller marks as files.
+        if path and not Path(path).resolve().is_relative_to(Path(self.GRADIO_CACHE).resolve()):
             raise gr.Error("This file was not uploaded. Upload it first.")
-        return payload.path
+        return path
 
 
 def open_image(file: str | io.BytesIO | None, max_pixels: int = MAX_PIXELS) -> Image.Image:
@@ -51,15 +44,10 @@ def open_image(file: str | io.BytesIO | None, max_pixels: int = MAX_PIXELS) -> I
         if image.width * image.height > max_pixels:
             raise Image.DecompressionBombError
         image.load()
-    except UnidentifiedImageError as error:
-        sentence = (
-            "This file is not an image that can be read. Use PNG, JPEG, GIF, WebP, BMP or TIFF."
-        )
-        raise gr.Error(sentence) from error
-    except Image.DecompressionBombError as error:
-        sentence = f"This image is too large. Use one of at most {max_pixels / 1e6:g} megapixels."
-        raise gr.Error(sentence) from error
-    # Pillow's decoders raise errors of many types on corrupted files.
-    except Exception as error:
-        raise gr.Error("This image file is corrupted. Save it again and retry.") from error
-    return image
+        return image
+    except Exception as error:  # Pillow's decoders raise errors of many types on corrupted files
+        problem = {
+            UnidentifiedImageError: f"not an image that can be read. Use {', '.join(FORMATS)}",
+            Image.DecompressionBombError: f"too large. Use {max_pixels / 1e6:g} megapixels at most",
+        }.get(type(error), "corrupted. Save it again and retry")
+        raise gr.Error(f"This file is {problem}.") from error

@@ -3,34 +3,13 @@ const layers = [{ count: 1, side: 28 }, ...props.stages, { count: props.hidden_s
 let shown = ""; // the digit whose layers are shown
 let calling = false;
 
-// The maps of a layer, levels 0-255 in base64, as one sheet.
-function paint(canvas, { count, side }, levels) {
-  const columns = Math.ceil(Math.sqrt(count));
-  const gap = side > 1 ? 1 : 0; // maps stand apart
-  const step = side + gap;
-  [canvas.width, canvas.height] = [columns, Math.ceil(count / columns)].map((n) => n * step - gap);
-  const context = canvas.getContext("2d");
-  const map = context.createImageData(side, side);
-  const bytes = atob(levels);
-  for (let i = 0; i < count; i++) {
-    for (let j = 0; j < side ** 2; j++) {
-      const level = bytes.charCodeAt(i * side ** 2 + j);
-      map.data.set([level, level, level, 255], 4 * j);
-    }
-    context.putImageData(map, (i % columns) * step, Math.floor(i / columns) * step);
-  }
-}
-
 function show(levels, outputs) {
-  element.querySelectorAll("canvas").forEach((canvas, i) => paint(canvas, layers[i], levels[i] ?? ""));
+  element.querySelectorAll("canvas").forEach((canvas, i) => paint(canvas, levels[i], layers[i]));
   const [low, high] = [Math.min(...outputs), Math.max(...outputs)];
-  const bars = outputs.map((output, digit) => {
-    const bar = document.createElement("li");
-    bar.innerHTML = "<b>" + digit + "</b><i></i><u>" + output.toFixed(1) + "</u>";
-    bar.children[1].style.backgroundSize = (100 * (output - low)) / (high - low) + "% 100%";
-    return bar;
+  element.querySelectorAll("li").forEach((bar, digit) => {
+    bar.querySelector("i").style.backgroundSize = (100 * (outputs[digit] - low)) / (high - low) + "% 100%";
+    bar.querySelector("u").textContent = outputs[digit].toFixed(1);
   });
-  element.querySelector("ol").replaceChildren(...bars);
 }
 
 // Closed, it asks nothing. One call at a time: the newest digit waits for it.

@@ -1,58 +1,100 @@
-"""Reads what sheets send, many at once: each a digit, a number, or neither."""
+"""Reads what sheets send, many at once. What the page shows of an image, an answer, is a dict:
+
+kind         "answer", "doubt" (likely a non-digit), "invitation" or "error"
+line         sentences, beside the text; of the last two kinds there is nothing else
+text         what was read
+digits       one dict for each digit:
+    label            "0" to "9", or "?"
+    probabilities    ten floats 0-1
+    seen, saliency   28x28 levels 0-255, in base64: the model's input, and how much each pixel
+                     supports the answer; saliency is "" while the pen moves
+boxes        of a number: left, top, right and bottom of each digit, as shares 0-1 of the image
+"""
+
+import base64
+import io
 
 import gradio as gr
 import numpy as np
 import torch
-from PIL import Image
 
+from modeling_mnist import IMAGE_SIZE
 from pipeline_mnist import NumberRecognitionPipeline
-from ui.answer import describe, message
-from ui.images import UNREADABLE
-from ui.saliency import classify, saliency_maps
-from ui.sheet import decode
+from ui.images import open_image
+from ui.saliency import classify, levels, saliency_maps
+
+HINT_BELOW = 0.8  # confidence under which the second guess is named, too
+MAX_CHARACTERS = 200_000  # of a data URL; sheet.js sends fewer
+MAX_SENT_PIXELS = 10**6  # sheet.js sends at most 512 a side
+INVITATION = "Write a digit or a number, or drop an image of one."
 
 
-def find_candidates(read: NumberRecognitionPipeline, image: Image.Image) -> dict:
-    """What may be digits in an image: see `NumberRecognitionPipeline.preprocess`.
+def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
+    """The answers to what sheets sent, {"image": data URL, "resting": whether the pen rests} each.
 
-    Raises:
-        gr.Error: the image's colours, such as L*a*b*, cannot be turned into RGB.
-    """
-    try:
-        return read.preprocess(image)
-    except ValueError as error:
-        raise gr.Error(UNREADABLE) from error
-
-
-def answer_all(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
-    """The answers (ui/answer.py) to what sheets sent; an image that cannot be read fails alone.
-
-    All candidates of all images are classified in one batch. There are saliency maps only where the
-    pen rests: while it moves, the next image comes before anyone could study them.
+    Anyone can send anything: what cannot be read fails alone. The candidates of all images are
+    classified in one batch.
     """
     answers, found = {}, {}
     for index, sent in enumerate(sheets):
         try:
-            image, resting = decode(sent)
-            found[index] = find_candidates(read, image), image.size, resting
-        except gr.Error as error:
-            answers[index] = message("error", error.message)
-    inputs = [candidates["pixel_values"] for candidates, _, _ in found.values()]
-    probabilities = classify(read.model, torch.cat(inputs)) if inputs else np.empty((0, 10))
-    ends = np.cumsum([len(pixel_values) for pixel_values in inputs])
-    shares = np.split(probabilities, ends[:-1]) if inputs else []
-    threshold = read.model.config.confidence_threshold
-    for (index, (candidates, size, resting)), own in zip(found.items(), shares, strict=True):
-        path, score = read.find_path(candidates, own)
-        if path and score < threshold and (own[path].max(1) < threshold).mean() >= 0.5:
-            path, score = [0], own[0].max()  # a non-digit: it is shown whole
-        pixel_values = candidates["pixel_values"][path]
-        maps = saliency_maps(read.model, pixel_values) if resting and path else [None] * len(path)
-        digits = list(zip(own[path], pixel_values[:, 0].numpy(), maps, strict=True))
-        number = read.spell(candidates, own, path)
-        answers[index] = describe(read.model.config, number, float(score), digits)
-        if candidates["several_lines"] and number == "?":
-            answers[index]["line"] = "These seem to be several lines. Write one line."
-        if len(path) > 1:
-            answers[index]["boxes"] = (candidates["boxes"][path] / (size * 2)).tolist()
+            content = sent["image"][:MAX_CHARACTERS].partition(";base64,")[2]
+            file = io.BytesIO(base64.b64decode(content, validate=True))
+            image = open_image(file, MAX_SENT_PIXELS)
+            about = {"size": image.size, "resting": bool(sent["resting"])}
+            found[index] = read.preprocess(image) | about
+        except (TypeError, KeyError, AttributeError, ValueError, gr.Error):
+            problem = "The sheet did not arrive whole. Please write once more."
+            answers[index] = {"kind": "error", "line": problem}
+    batch = [torch.empty(0, 1, IMAGE_SIZE, IMAGE_SIZE)]
+    batch += [candidates["pixel_values"] for candidates in found.values()]
+    probabilities = classify(read.model, torch.cat(batch))
+    for index, candidates in found.items():
+        count = len(candidates["pixel_values"])
+        answers[index] = describe(read, candidates, probabilities[:count])
+        probabilities = probabilities[count:]
     return [answers[index] for index in range(len(sheets))]
+
+
+def describe(read: NumberRecognitionPipeline, candidates: dict, probabilities: np.ndarray) -> dict:
+    """The answer to an image, of whose candidates these are the probabilities (N, 10).
+
+    Where as many digits are in doubt as not, `digits` is the whole image as one. There are saliency
+    maps only where the pen rests: else the next image comes before anyone could study them.
+    """
+    config = read.model.config
+    threshold = config.confidence_threshold
+    path, score = read.find_path(candidates, probabilities)
+    if not path:
+        return {"kind": "invitation", "line": f"Nothing is written here yet.\n{INVITATION}"}
+    if score < threshold and (probabilities[path].max(1) < threshold).mean() >= 0.5:
+        path, score = [0], float(probabilities[0].max())
+    percent = ">99%" if score > 0.99 else f"{score:.0%}"
+    line = f"Confidence: {percent}"
+    first, second = (config.id2label[i] for i in (-probabilities[path[0]]).argsort()[:2])
+    if len(path) > 1:
+        line += "\nThe digit framed below is the least confident." if score < HINT_BELOW else ""
+    elif score < threshold and candidates["several_lines"]:
+        line = "These seem to be several lines. Write one line."
+    elif score < threshold:
+        line = f"This does not look like a digit.\nBest guess: {first} ({percent})"
+    elif score < HINT_BELOW:
+        line += f"\nSecond guess: {second}. Write it more clearly?"
+    inputs = candidates["pixel_values"][path]
+    maps = saliency_maps(read.model, inputs) if candidates["resting"] else None
+    digits = [
+        {
+            "label": read.spell(candidates, probabilities, [index]),
+            "probabilities": [round(float(p), 4) for p in probabilities[index]],
+            "seen": levels(inputs[place, 0].numpy()),
+            "saliency": levels(maps[place]) if maps is not None else "",
+        }
+        for place, index in enumerate(path)
+    ]
+    return {
+        "kind": "answer" if score >= threshold else "doubt",
+        "text": read.spell(candidates, probabilities, path),
+        "line": line,
+        "digits": digits,
+        "boxes": (candidates["boxes"][path] / (candidates["size"] * 2)).tolist() * (len(path) > 1),
+    }

@@ -1,8 +1,11 @@
-"""Which pixels support an answer: a saliency map of what the model sees."""
+"""Looks into the network: probabilities, saliency maps, what its layers make of a digit."""
+
+import base64
 
 import numpy as np
 import torch
 from scipy import ndimage
+from torch import nn
 from transformers import PreTrainedModel
 
 SMOOTHING = 1.0  # pixels: standard deviation of the Gaussian that joins neighbours into strokes
@@ -15,18 +18,11 @@ def classify(model: PreTrainedModel, pixel_values: torch.Tensor) -> np.ndarray:
 
 
 def saliency_maps(model: PreTrainedModel, pixel_values: torch.Tensor) -> np.ndarray:
-    """The saliency maps of a batch, in one forward and one backward pass.
+    """The saliency maps (B, H, W) float32 0-1 of images (B, 1, H, W) 0-1.
 
-    A map is gradient times input (Shrikumar et al. 2016, arXiv 1605.01713, section 3.1) of the
-    log odds of the top class: to first order, how much each pixel adds to them. Only what it adds
-    is kept, not what it takes away, and the map is smoothed.
-
-    Args:
-        model: In evaluation mode; maps `pixel_values` to `logits` (B, num_labels).
-        pixel_values: (B, 1, H, W) float, 0 (background) to 1 (ink).
-
-    Returns:
-        (B, H, W) float32 in 0-1. A map's maximum is 1, or 0 where no pixel supports the answer.
+    A map is gradient times input (Shrikumar et al. 2016, arXiv 1605.01713, section 3.1) of the log
+    odds of the top class: to first order, how much each pixel adds to them. Only what it adds is
+    kept, and smoothed. A map's maximum is 1, or 0 where no pixel supports the answer.
     """
     pixel_values = pixel_values.detach().requires_grad_()
     logits = model(pixel_values).logits
@@ -38,3 +34,33 @@ def saliency_maps(model: PreTrainedModel, pixel_values: torch.Tensor) -> np.ndar
     support = (gradient * pixel_values).detach()[:, 0].clamp(min=0).numpy()
     support = ndimage.gaussian_filter(support, (0, SMOOTHING, SMOOTHING))
     return support / np.maximum(support.max((1, 2), keepdims=True), 1e-12)
+
+
+@torch.inference_mode()
+def trace(model: PreTrainedModel, digits: np.ndarray) -> list[dict]:
+    """What the layers make of digits (B, 28, 28) uint8: for each digit a dict.
+
+    levels   of each stage the feature maps, highest mean first, and the values of the dense layer:
+             0-255 of the layer's maximum, in base64
+    outputs  ten logits
+    """
+    values, activations = torch.from_numpy(digits)[:, None] / 255, []
+    for module in (*model.features, *model.head):
+        values = module(values)
+        activations += [values] * isinstance(module, nn.ReLU)
+
+    def encode(layer: torch.Tensor) -> str:
+        if layer.ndim == 3:
+            layer = layer[layer.mean((1, 2)).argsort(descending=True)]
+        return levels((layer / layer.max().clamp(min=1e-12)).numpy())
+
+    layers = (*activations[1::2], activations[-1])  # a stage has two, the dense layer one
+    return [
+        {"levels": [encode(layer) for layer in of_digit], "outputs": outputs.tolist()}
+        for *of_digit, outputs in zip(*layers, values, strict=True)
+    ]
+
+
+def levels(values: np.ndarray) -> str:
+    """Values 0-1, of pixels or others, as bytes 0-255 in base64."""
+    return base64.b64encode(np.uint8(values * 255 + 0.5)).decode()

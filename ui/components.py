@@ -1,0 +1,102 @@
+"""The parts of the page: each a `gr.HTML` of its own file of HTML and of JavaScript."""
+
+import base64
+import mimetypes
+from collections.abc import Callable
+from pathlib import Path
+
+import gradio as gr
+import numpy as np
+from transformers import PreTrainedModel
+
+from modeling_mnist import IMAGE_SIZE
+from pipeline_mnist import NumberRecognitionPipeline
+from ui.batcher import batched
+from ui.corrections import Corrections
+from ui.reading import INVITATION, read_sheets
+from ui.saliency import trace
+
+UI = Path(__file__).parent
+
+
+class Component(gr.HTML):
+    """#`name` on the page, made by ui/`name`.html and scripts; its value is any JSON.
+
+    Args:
+        scripts: Names of files of JavaScript, each of which goes on where the one before ends.
+        functions: The scripts call them, as `server.function(sent)`.
+        props: What the HTML and the scripts are told, `value` among them.
+    """
+
+    def __init__(self, name: str, scripts: list[str], functions: list[Callable], **props):
+        super().__init__(
+            html_template=(UI / f"{name}.html").read_text(),
+            js_on_load="".join((UI / f"{script}.js").read_text() for script in scripts),
+            server_functions=functions,
+            elem_id=name,
+            apply_default_css=False,
+            digits=list("0123456789"),
+            **props,
+        )
+
+
+class Sheet(Component):
+    """Takes the pen and images; its value is the last answer (ui/reading.py), or None if empty."""
+
+    def __init__(self, read: NumberRecognitionPipeline):
+        @batched
+        def read_sheet(sheets: list) -> list[dict]:
+            return read_sheets(read, sheets)
+
+        super().__init__("sheet", ["sheet"], [read_sheet])
+
+
+class Answer(Component):
+    """Shows its value, an answer, or where that is None the invitation; takes corrections, if any.
+
+    `select` tells that it shows another digit: `chosen` in its value is the index.
+    """
+
+    def __init__(self, corrections: Corrections | None):
+        async def correct(sent: object) -> str:
+            return await corrections(sent)
+
+        scripts = ["paint", "answer"] + ["corrections"] * bool(corrections)
+        props = {"invitation": INVITATION, "corrects": bool(corrections)}
+        super().__init__("answer", scripts, [correct] * bool(corrections), **props)
+        self.props["component"] = self._id
+
+
+class Inside(Component):
+    """Shows its value, a digit's `seen` (ui/reading.py) or "", layer by layer while it is open."""
+
+    def __init__(self, model: PreTrainedModel):
+        traced = batched(lambda digits: trace(model, np.stack(digits)))
+
+        async def look(seen: object) -> dict:
+            try:
+                digit = np.frombuffer(base64.b64decode(str(seen)[:2000], validate=True), np.uint8)
+                return await traced(digit.reshape(IMAGE_SIZE, IMAGE_SIZE))
+            except ValueError:
+                return {"line": "The digit did not arrive whole. Please write once more."}
+
+        # A stage pools by 2 between two 3x3 convolutions: hence its receptive field.
+        stages = [
+            {"count": count, "side": IMAGE_SIZE >> k, "field": min(7 * 2**k - 6, IMAGE_SIZE)}
+            for k, count in enumerate(model.config.conv_channels, 1)
+        ]
+        props = {"stages": stages, "hidden_size": model.config.hidden_size}
+        super().__init__("inside", ["paint", "inside"], [look], value="", **props)
+
+
+class Examples(gr.HTML):
+    """Images to try, as buttons: sheet.js puts on the sheet what is clicked."""
+
+    def __init__(self, files: list[Path]):
+        buttons = ""
+        for file in files:
+            content = base64.b64encode(file.read_bytes()).decode()
+            url = f"data:{mimetypes.guess_type(file)[0]};base64,{content}"
+            buttons += f'<button type="button"><img src="{url}" alt="Example {file.stem}"></button>'
+        text = f'<p class="caption">Or try one of these</p><div class="examples">{buttons}</div>'
+        super().__init__(text, elem_id="examples", apply_default_css=False)
