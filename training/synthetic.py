@@ -43,8 +43,8 @@ def make_images(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.n
         for n in range(round(share * len(images)))
     ]
     with Parallel(n_jobs=-1 if len(tasks) > 5000 else 1) as parallel:
-        made, made_labels = zip(*parallel(delayed(make_image)(*task) for task in tasks), strict=True)
-    made, made_labels = np.stack(made), np.array(made_labels)
+        pairs = parallel(delayed(make_image)(*task) for task in tasks)
+    made, made_labels = map(np.array, zip(*pairs, strict=True))
     made[np.flatnonzero(made_labels == NON_DIGIT_LABEL)[::BLANK_EVERY]] = 0
     return made, made_labels
 
