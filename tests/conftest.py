@@ -35,7 +35,14 @@ SHORT_RUN = (
     *("--save_strategy", "steps", "--save_steps", 54),
 )
 ONLINE = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}  # for processes that use hub.py
+LONGEST = ("test_hub", "test_app", "test_corrections", "test_training")
 TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files start first: then both processes end at about the same time."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(scope="session")
