@@ -7,9 +7,11 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
-# Nothing here may need, or wait for, a network, or find what a person has downloaded before.
+# Nothing here may need, or wait for, a network, or find what a person has downloaded before, or
+# their token.
+os.environ.pop("HF_TOKEN", None)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HOME"] = mkdtemp()
@@ -67,12 +69,13 @@ def warm_train(**environment: str) -> Iterator[Callable[..., subprocess.Complete
     ) as process:
 
         def run(*arguments: str | Path, file_size: int = 0, **environment: str):
-            folder, words = Path(mkdtemp()), ["--use_cpu", *map(str, arguments)]
-            asked = {"arguments": words, "folder": str(folder)}
-            asked |= {"file_size": file_size, "environment": environment}
-            print(json.dumps(asked), file=process.stdin, flush=True)
-            status = int(process.stdout.readline())
-            printed = [(folder / name).read_text() for name in ("stdout", "stderr")]
+            words = ["--use_cpu", *map(str, arguments)]
+            with TemporaryDirectory() as folder:
+                asked = {"arguments": words, "folder": folder}
+                asked |= {"file_size": file_size, "environment": environment}
+                print(json.dumps(asked), file=process.stdin, flush=True)
+                status = int(process.stdout.readline())
+                printed = [Path(folder, name).read_text() for name in ("stdout", "stderr")]
             return subprocess.CompletedProcess(words, status, *printed)
 
         yield run

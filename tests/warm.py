@@ -3,7 +3,8 @@
     python tests/warm.py
 
 Each line of the input asks for a run, as JSON (conftest.py, `warm_train`). It gets a process of its
-own, forked after the imports. When that has ended, its exit status is printed.
+own, forked after the imports, and at most five minutes. When that has ended, its exit status is
+printed.
 """
 
 import gc
