@@ -1,14 +1,17 @@
 """What the tests share: the sample of MNIST, a training run, the Hub, a running app, a browser."""
 
+import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
-from tempfile import mkdtemp
+from tempfile import TemporaryDirectory, mkdtemp
 
-# Nothing here may need, or wait for, a network, or find what a person has downloaded before.
+# Nothing here may need, or wait for, a network, or find what a person has downloaded before, or
+# their token.
+os.environ.pop("HF_TOKEN", None)
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["GRADIO_ANALYTICS_ENABLED"] = "False"
 os.environ["HF_HOME"] = mkdtemp()
@@ -33,7 +36,15 @@ SHORT_RUN = (
     *("--eval_strategy", "steps", "--eval_steps", 20, "--logging_steps", 10),
     *("--save_strategy", "steps", "--save_steps", 54),
 )
+ONLINE = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}  # for processes that use hub.py
+LONGEST = ("test_hub", "test_app", "test_corrections", "test_training")
 TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files start first: then both processes end at about the same time."""
+    order = {name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
 
 
 @pytest.fixture(scope="session")
@@ -43,24 +54,37 @@ def digits() -> tuple[list, np.ndarray]:
     return list(split["image"]), np.array(split["label"])
 
 
-@pytest.fixture(scope="session")
-def train(tmp_path_factory) -> Callable[..., subprocess.CompletedProcess]:
-    """Runs `python train.py` with these arguments as a user would, in a process of its own.
+@contextmanager
+def warm_train(**environment: str) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
+    """Runs `python train.py` with these arguments, in an empty folder and a process of its own.
 
     With `file_size`, in bytes, no file can grow beyond that: what a full disk does, for each file.
     """
+    with subprocess.Popen(
+        [sys.executable, ROOT / "tests" / "warm.py"],
+        env=os.environ | environment | {"PYTHONPATH": str(ROOT)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
 
-    def run(*arguments: str | Path, file_size: int = RLIM_INFINITY) -> subprocess.CompletedProcess:
-        return subprocess.run(
-            [sys.executable, ROOT / "train.py", "--use_cpu", *map(str, arguments)],
-            preexec_fn=lambda: setrlimit(RLIMIT_FSIZE, (file_size, file_size)),
-            cwd=tmp_path_factory.mktemp("empty"),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
+        def run(*arguments: str | Path, file_size: int = 0, **environment: str):
+            words = ["--use_cpu", *map(str, arguments)]
+            with TemporaryDirectory() as folder:
+                asked = {"arguments": words, "folder": folder}
+                asked |= {"file_size": file_size, "environment": environment}
+                print(json.dumps(asked), file=process.stdin, flush=True)
+                status = int(process.stdout.readline())
+                printed = [Path(folder, name).read_text() for name in ("stdout", "stderr")]
+            return subprocess.CompletedProcess(words, status, *printed)
 
-    return run
+        yield run
+
+
+@pytest.fixture(scope="session")
+def train() -> Iterator[Callable[..., subprocess.CompletedProcess]]:
+    with warm_train() as run:
+        yield run
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +110,14 @@ def hub(root):
 
 
 @pytest.fixture(scope="session")
+def train_online(hub, tmp_path_factory) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
+    """The same as a user of the Hub."""
+    home = str(tmp_path_factory.mktemp("hf_home"))
+    with warm_train(HF_ENDPOINT=hub, HF_HOME=home, **ONLINE) as run:
+        yield run
+
+
+@pytest.fixture(scope="session")
 def client(hub, tmp_path_factory):
     """Runs a command as a user of the Hub, in an empty folder unless told otherwise."""
 
@@ -94,7 +126,7 @@ def client(hub, tmp_path_factory):
         # `hf` lies beside this Python, whether or not its environment is activated.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
         environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "PATH": path}
-        environment |= {"HF_HUB_DISABLE_XET": "1"} | ({"HF_TOKEN": token} if token else {})
+        environment = ONLINE | environment | ({"HF_TOKEN": token} if token else {})
         inherited = {name: value for name, value in os.environ.items() if name[:3] != "HF_"}
         done = subprocess.run(
             [str(word) for word in command],

@@ -80,10 +80,11 @@ def client(app_url) -> Client:
 
 
 @contextmanager
-def visit(browser, url, width=1280, height=900, **options):
+def visit(context, url, width=1280, height=900, color_scheme="light"):
     """The page; at its end: no error in the console, no request elsewhere, the sheet unmoved."""
-    with browser.new_context(viewport={"width": width, "height": height}, **options) as context:
-        page = context.new_page()
+    with context.new_page() as page:
+        page.set_viewport_size({"width": width, "height": height})
+        page.emulate_media(color_scheme=color_scheme)
         problems = []
         page.on("console", lambda m: m.type == "error" and problems.append(m.text))
         page.on("pageerror", lambda error: problems.append(str(error)))
@@ -99,9 +100,16 @@ def visit(browser, url, width=1280, height=900, **options):
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.fixture(scope="module")
+def context(browser):
+    """Somebody who comes again: the browser need not fetch and compile the page's scripts anew."""
+    with browser.new_context() as context:
+        yield context
+
+
 @pytest.fixture
-def page(app_url, browser):
-    with visit(browser, app_url) as page:
+def page(app_url, context):
+    with visit(context, app_url) as page:
         yield page
 
 
@@ -119,7 +127,7 @@ def draw(page, strokes) -> None:
         page.mouse.move(*points[0])
         page.mouse.down()
         for point in points[1:]:
-            page.mouse.move(*point, steps=2)
+            page.mouse.move(*point)
         page.mouse.up()
 
 
@@ -170,8 +178,8 @@ def expect_number(page, number) -> None:
 
 
 @pytest.mark.parametrize("width", [1280, 360])
-def test_numbers_are_read_digit_by_digit(app_url, browser, width):
-    with visit(browser, app_url, width) as page:
+def test_numbers_are_read_digit_by_digit(app_url, context, width):
+    with visit(context, app_url, width) as page:
         for number, size, gap in (("42", 110, 15), ("407", 90, 12), ("1234567890", 34, 6)):
             write(page, number, size, gap)
             expect_number(page, number)
@@ -227,10 +235,10 @@ def test_undo_and_clear_by_button_and_by_key(page):
         expect(clear).to_be_disabled()
 
 
-def test_same_answer_and_drawing_in_both_themes(app_url, browser):
+def test_same_answer_and_drawing_in_both_themes(app_url, context):
     drawings = []
     for scheme, width in (("light", 1280), ("dark", 1280), ("dark", 360)):
-        with visit(browser, app_url, width, color_scheme=scheme) as page:
+        with visit(context, app_url, width, color_scheme=scheme) as page:
             draw(page, STROKES["5"])
             expect_digit(page, 5)
             drawings.append(page.locator("#sheet canvas").evaluate("canvas => canvas.toDataURL()"))
@@ -240,7 +248,10 @@ def test_same_answer_and_drawing_in_both_themes(app_url, browser):
 
 
 def test_a_finger_draws_and_does_not_scroll(app_url, browser):
-    with visit(browser, app_url, 360, 640, has_touch=True, is_mobile=True) as page:
+    with (
+        browser.new_context(has_touch=True, is_mobile=True) as context,
+        visit(context, app_url, 360, 640) as page,
+    ):
         assert page.evaluate("document.documentElement.scrollHeight") > 700  # it could scroll
         touch = page.context.new_cdp_session(page)
 
@@ -397,8 +408,8 @@ def test_examples_are_read_as_their_names_say(page):
     expect(page.locator("#answer .verdict")).to_contain_text("does not look like a digit")
 
 
-def test_on_a_phone_sheet_and_answer_are_seen_together(app_url, browser):
-    with visit(browser, app_url, 360, 740) as page:
+def test_on_a_phone_sheet_and_answer_are_seen_together(app_url, context):
+    with visit(context, app_url, 360, 740) as page:
         for seen in ("#sheet canvas", "#sheet .tools", "#answer .verdict", "#answer .images"):
             expect(page.locator(seen)).to_be_in_viewport(ratio=1)
         assert page.evaluate("scrollY") == 0
@@ -421,7 +432,7 @@ def test_about_tab_shows_the_files_of_the_model(page):
         assert plot.evaluate("image => image.naturalWidth") > 100
 
 
-def test_a_model_that_doubts_and_brings_nothing_but_itself(browser, tmp_path):
+def test_a_model_that_doubts_and_brings_nothing_but_itself(context, tmp_path):
     for name in ("model.safetensors", "preprocessor_config.json"):
         shutil.copy(ROOT / "model" / name, tmp_path)
     config = json.loads((ROOT / "model" / "config.json").read_text()) | {
@@ -430,7 +441,7 @@ def test_a_model_that_doubts_and_brings_nothing_but_itself(browser, tmp_path):
     (tmp_path / "config.json").write_text(json.dumps(config))
     with (
         serve_app(tmp_path / "log", MODEL_ID=str(tmp_path)) as (url, _),
-        visit(browser, url) as page,
+        visit(context, url) as page,
     ):
         draw(page, STROKES["3"])
         expect(page.locator("#answer")).to_have_text(

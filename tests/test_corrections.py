@@ -336,8 +336,10 @@ def test_a_folder_that_takes_nothing_is_a_sentence(corrections):
 def test_killed_while_it_writes_all_that_is_there_is_whole(tmp_path):
     command = [sys.executable, "-c", KEEP_FOR_EVER, tmp_path]
     with subprocess.Popen(command, cwd=ROOT) as process:
-        wait_for(path(tmp_path, "7", (30).to_bytes(784, "big")))
-        process.kill()
+        try:
+            wait_for(path(tmp_path, "7", (30).to_bytes(784, "big")))
+        finally:
+            process.kill()
     assert len(assert_whole(tmp_path)) >= 30
 
 

@@ -1,9 +1,7 @@
 """Training on corrections: what joins, what does not, what is told; and the dataset card."""
 
 import json
-import os
 import re
-import subprocess
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -15,8 +13,8 @@ from datasets import load_dataset
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from conftest import ROOT, SAMPLE
-from hub import add_repo, serve
+from conftest import SAMPLE
+from hub import add_repo
 from modeling_mnist import MnistForImageClassification, load_pretrained
 from train import main
 from training.corrections import RELEASED_MODEL, SHEET_FILE, load_corrections, write_dataset_card
@@ -112,19 +110,16 @@ def test_they_are_at_most_a_twentieth_of_the_training_split(folder, released):
 
 
 @pytest.fixture(scope="module")
-def run(folder, tmp_path_factory) -> tuple[Path, str, str]:
+def run(folder, root, train_online, tmp_path_factory) -> tuple[Path, str, str]:
     """Card written, pushed, trained on from the Hub: output folder, revision, what was printed."""
     write_dataset_card(str(folder))
-    root, output = tmp_path_factory.mktemp("hub"), tmp_path_factory.mktemp("output") / "mnist-cnn"
+    output = tmp_path_factory.mktemp("output") / "mnist-cnn"
     revision = add_repo(root, "dataset", "user/corrections", folder)
-    command = [sys.executable, ROOT / "train.py", "--use_cpu", "--dataset_name", SAMPLE]
-    command += ["--conv_channels", "24", "48", "--max_steps", "10", "--disable_tqdm", "True"]
-    command += ["--corrections", "user/corrections", "--output_dir", output]
-    command += ["--do_train", "--synthetic", "False"]  # quicker
-    with serve(root, {}) as url:
-        environment = os.environ | {"HF_ENDPOINT": url, "HF_HUB_OFFLINE": "0"}
-        environment["HF_HOME"] = str(tmp_path_factory.mktemp("home"))
-        result = subprocess.run(command, env=environment, capture_output=True, text=True)
+    result = train_online(
+        *("--dataset_name", SAMPLE, "--corrections", "user/corrections", "--output_dir", output),
+        *("--conv_channels", 24, 48, "--max_steps", 10, "--disable_tqdm", True),
+        *("--do_train", "--synthetic", False),  # quicker
+    )
     assert result.returncode == 0, result.stderr
     return output, revision, result.stdout
 

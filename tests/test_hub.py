@@ -1,7 +1,7 @@
 """The whole way over HTTP, with the real clients: train, push, load elsewhere, serve, go wrong.
 
-The Hub is `hub.py`, on localhost. Each client is a process of its own with an empty HF_HOME; those
-that load the model run in an empty folder, where nothing of this repository can be imported.
+The Hub is `hub.py`, on localhost. Each client is a process of its own. Those that load the model
+have an empty HF_HOME and run in an empty folder, where nothing of this repository can be imported.
 """
 
 import json
@@ -18,24 +18,29 @@ import yaml
 from gradio_client import Client, handle_file
 from safetensors.torch import load_file
 
-from conftest import ROOT, SAMPLE, SMALL
+from conftest import ONLINE, ROOT, SAMPLE, SMALL
 from hub import add_repo
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification
 from scripts.serve import serve_app
 from training.arguments import has_bf16
 
-SHORT = ("--use_cpu", "--max_steps", "5", "--max_train_samples", "200", "--disable_tqdm", "True")
+SHORT = (
+    *("--max_steps", "5", "--max_train_samples", "200", "--per_device_train_batch_size", "32"),
+    *("--disable_tqdm", "True"),
+)
 
 
 @pytest.fixture(scope="module")
-def push(client, tmp_path_factory):
-    """`python train.py --push_to_hub`, a short run."""
+def push(train_online, tmp_path_factory):
+    """`python train.py --push_to_hub`, a short run, whose exit status is as told."""
 
-    def run(*arguments, model_id="user/mnist-cnn", output=None, **options):
+    def run(*arguments, model_id="user/mnist-cnn", token=None, output=None, status=0):
         output = output or tmp_path_factory.mktemp("output") / "mnist-cnn"
         flags = ("--push_to_hub", "--hub_model_id", model_id, "--output_dir", output, *SHORT)
-        return client(sys.executable, ROOT / "train.py", *flags, *arguments, **options)
+        done = train_online(*flags, *arguments, **({"HF_TOKEN": token} if token else {}))
+        assert done.returncode == status, done.stdout + done.stderr
+        return done
 
     return run
 
@@ -78,16 +83,16 @@ LOAD = """
     from transformers import (
         AutoConfig, AutoImageProcessor, AutoModelForImageClassification, pipeline
     )
-    name, path, options = "user/mnist-cnn", sys.argv[1], {"trust_remote_code": True}
-    if sys.argv[2:]:
-        options["revision"] = sys.argv[2]
-    processor = AutoImageProcessor.from_pretrained(name, **options)
-    model = AutoModelForImageClassification.from_pretrained(name, **options)
-    assert AutoConfig.from_pretrained(name, **options).id2label[7] == "7"
-    logits = model.eval()(processor(path, return_tensors="pt")["pixel_values"]).logits
-    scores = pipeline("image-classification", model=name, **options)(path, top_k=10)
-    assert {score["label"] for score in scores} == set("0123456789")
-    print(json.dumps([logits[0].tolist(), scores[0]["label"]]))
+    name, path, *revisions = "user/mnist-cnn", *sys.argv[1:]
+    for revision in revisions:
+        options = {"trust_remote_code": True, "revision": revision}
+        processor = AutoImageProcessor.from_pretrained(name, **options)
+        model = AutoModelForImageClassification.from_pretrained(name, **options)
+        assert AutoConfig.from_pretrained(name, **options).id2label[7] == "7"
+        logits = model.eval()(processor(path, return_tensors="pt")["pixel_values"]).logits
+        scores = pipeline("image-classification", model=name, **options)(path, top_k=10)
+        assert {score["label"] for score in scores} == set("0123456789")
+        print(json.dumps([logits[0].tolist(), scores[0]["label"]]))
 """
 
 
@@ -97,12 +102,10 @@ def test_round_trip(hub, root, client, output, digit, tmp_path):
     script.write_text(textwrap.dedent(LOAD))
     sha = (root / "models/user/mnist-cnn/main").resolve().name
     home = tmp_path / "home"
-    results = [
-        client(sys.executable, script, digit, home=home),
-        client(sys.executable, script, digit, sha, home=home),
-        client(sys.executable, script, digit, home=home, HF_HUB_OFFLINE="1"),
-    ]
-    answers = [json.loads(result.stdout.splitlines()[-1]) for result in results]
+    online = client(sys.executable, script, digit, "main", sha, home=home)
+    offline = client(sys.executable, script, digit, "main", home=home, HF_HUB_OFFLINE="1")
+    printed = [*online.stdout.splitlines()[-2:], offline.stdout.splitlines()[-1]]
+    answers = list(map(json.loads, printed))
     assert answers[0] == answers[1] == answers[2]
 
     # The same file, read by the classes of this repository from the folder of the run.
@@ -111,7 +114,7 @@ def test_round_trip(hub, root, client, output, digit, tmp_path):
     assert answers[0][0] == pytest.approx(logits.tolist(), abs=1e-5)
 
     # The app uses the classes beside it: it never executes code from the Hub.
-    environment = {"MODEL_ID": "user/mnist-cnn", "HF_ENDPOINT": hub, "HF_HUB_OFFLINE": "0"}
+    environment = {"MODEL_ID": "user/mnist-cnn", "HF_ENDPOINT": hub, **ONLINE}
     with serve_app(tmp_path / "log", HF_HOME=str(tmp_path / "app"), **environment) as (url, _):
         answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
     assert answer["label"] == answers[0][1]
@@ -178,74 +181,55 @@ def test_model_card(root, output, client, digit, tmp_path):
 
     snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(snippets) == 2
-    for snippet in snippets:
-        script = tmp_path / "snippet.py"
-        script.write_text(snippet.replace("digit.png", str(digit)))
-        assert client(sys.executable, script).stdout.strip()
+    scripts = [tmp_path / "first.py", tmp_path / "second.py"]
+    for script, snippet in zip(scripts, snippets, strict=True):
+        script.write_text(snippet.replace("digit.png", str(digit)) + "\nprint('end')\n")
+    run_each = "import runpy, sys; [runpy.run_path(path) for path in sys.argv[1:]]"
+    printed = client(sys.executable, "-c", run_each, *scripts).stdout.split("end\n")
+    assert printed[0].strip() and printed[1].strip() and len(printed) == 3
 
 
-def test_evaluate_and_continue_from_the_hub(client, output, tmp_path):
+def test_evaluate_and_continue_from_the_hub(train_online, output, tmp_path):
     """Whatever a run computes in, its figures are those of the model that it pushes."""
     start = ("--model_name_or_path", "user/mnist-cnn", "--disable_tqdm", "True")
-    run = (sys.executable, ROOT / "train.py", "--use_cpu", *start)
-    client(*run, "--do_eval", "--output_dir", tmp_path / "evaluated")
+    done = train_online(*start, "--do_eval", "--output_dir", tmp_path / "evaluated")
+    assert done.returncode == 0, done.stderr
     folders = (output, tmp_path / "evaluated")
     pushed, loaded = (json.loads((f / "eval_results.json").read_text()) for f in folders)
     assert loaded["eval_loss"] == pytest.approx(pushed["eval_loss"], rel=1e-5)
 
     slow = ("--max_steps", "2", "--max_train_samples", "200", "--learning_rate", "1e-4")
-    client(*run, *slow, "--output_dir", tmp_path / "tuned")
+    done = train_online(*start, *slow, "--output_dir", tmp_path / "tuned")
+    assert done.returncode == 0, done.stderr
     folders = (output, tmp_path / "tuned")
     before, after = (load_file(f / "model.safetensors")["head.5.weight"] for f in folders)
     assert not torch.equal(after, before)
     torch.testing.assert_close(after, before, atol=1e-3, rtol=0)
 
 
-REFUSED = {  # the token, the name, and what is said
-    "no token": (None, "user/refused", "nothing was trained. `hf auth login`"),
-    "bad token": ("hf_wrong", "user/refused", r"\b401\b"),
-    "foreign name": ("hf_other", "user/refused", r"\b403\b"),
-    "read-only token": ("hf_read", "user/refused", r"\b403\b"),
-    "bad name": ("hf_user", "a/b/c", "a/b/c"),
-}
-RUN_EACH = """
-    import contextlib, json, os, runpy, sys
-    script, flags, cases = sys.argv[1], json.loads(sys.argv[2]), json.loads(sys.argv[3])
-    answers = {}
-    for name, (token, model_id, output) in cases.items():
-        os.environ.pop("HF_TOKEN", None)
-        os.environ |= {"HF_TOKEN": token} if token else {}
-        sys.argv = [script, *flags, "--hub_model_id", model_id, "--output_dir", output]
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                runpy.run_path(script, run_name="__main__")
-            answers[name] = "trained"
-        except SystemExit as end:
-            answers[name] = str(end.code)
-    print(json.dumps(answers))
-"""
+REFUSED = [  # the token, the name, and what is said
+    (None, "user/refused", "nothing was trained. `hf auth login`"),
+    ("hf_wrong", "user/refused", r"\b401\b"),
+    ("hf_other", "user/refused", r"\b403\b"),
+    ("hf_read", "user/refused", r"\b403\b"),
+    ("hf_user", "a/b/c", "a/b/c"),
+]
 
 
 def test_a_push_that_cannot_work_is_found_before_training(client, push, tmp_path):
-    """One process runs train.py for each case: to import what it needs takes seconds."""
-    script = tmp_path / "run_each.py"
-    script.write_text(textwrap.dedent(RUN_EACH))
-    flags = json.dumps(["--push_to_hub", "--dataset_name", str(SAMPLE), *SHORT])
-    cases = {name: (*case[:2], str(tmp_path / name)) for name, case in REFUSED.items()}
+    options = {"output": tmp_path / "output", "status": 1}
+    for token, model_id, sentence in REFUSED:
+        done = push("--dataset_name", SAMPLE, model_id=model_id, token=token, **options)
+        assert "Traceback" not in done.stderr
+        assert re.search(f"^train.py: (.|\n)*{sentence}", done.stderr, re.M), done.stderr
     done = client(
-        *(sys.executable, script, ROOT / "train.py", flags, json.dumps(cases)), PYTHONPATH=str(ROOT)
-    )
-    answers = json.loads(done.stdout.splitlines()[-1])
-    done = push(
-        *("--dataset_name", SAMPLE), output=tmp_path / "no Hub",
+        *(sys.executable, ROOT / "train.py", "--use_cpu", "--dataset_name", SAMPLE, *SHORT),
+        *("--push_to_hub", "--hub_model_id", "user/mnist-cnn", "--output_dir", options["output"]),
         token="hf_user", endpoint="http://127.0.0.1:9", check=False,
     )  # fmt: skip
     assert done.returncode == 1 and "Traceback" not in done.stderr
-    answers["no Hub"] = done.stderr.splitlines()[-1]
-    sentences = {name: case[2] for name, case in REFUSED.items()} | {"no Hub": "nothing was"}
-    for name, sentence in sentences.items():
-        assert re.search(sentence, answers[name]), (name, answers[name])
-        assert not (tmp_path / name / "model.safetensors").exists(), name
+    assert re.search("^train.py: .* nothing was", done.stderr, re.M)
+    assert not (options["output"] / "model.safetensors").exists()
 
 
 def test_second_push_updates_and_a_dataset_of_the_same_name_is_left_alone(root, push):
@@ -267,8 +251,8 @@ def test_interrupted_push_keeps_the_model_and_the_printed_command_pushes_it(
     faults(**fault)
     folder = tmp_path / "mnist-cnn"
     options = {"model_id": repo.removeprefix("models/"), "token": "hf_user", "output": folder}
-    done = push("--seed", seed, check=False, **options)
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    done = push("--seed", seed, status=1, **options)
+    assert "Traceback" not in done.stderr
     assert not (root / repo / "main/model.safetensors").exists()  # no half-pushed state
     command = re.search(r"^hf upload user/interrupted.*$", done.stderr, re.MULTILINE)[0]
     client("bash", "-c", command, token="hf_user")

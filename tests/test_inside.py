@@ -99,10 +99,16 @@ def asked_for(request):
     return "component_server" in request.url and request.post_data_json["fn_name"]
 
 
-@pytest.fixture
-def page(app_url, browser):
+@pytest.fixture(scope="module")
+def context(browser):
+    """Its later pages take the scripts, compiled, from the browser's cache."""
     with browser.new_context(viewport={"width": 360, "height": 740}) as context:
-        page = context.new_page()
+        yield context
+
+
+@pytest.fixture
+def page(app_url, context):
+    with context.new_page() as page:
         problems, page.asked = [], []
         page.on("pageerror", lambda error: problems.append(str(error)))
         page.on("request", lambda request: page.asked.append(asked_for(request)))

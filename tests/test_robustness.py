@@ -1,6 +1,5 @@
 """The benchmark's images are what they are called, and its table holds."""
 
-import subprocess
 import sys
 
 import numpy as np
@@ -10,7 +9,7 @@ from skimage.morphology import skeletonize
 
 from benchmarks.corruptions import CORRUPTIONS
 from benchmarks.images import pen_drawing, photograph, tablet_drawing
-from benchmarks.robustness import digit_rows, frame, measure
+from benchmarks.robustness import digit_rows, frame, main, measure
 from conftest import ROOT, SAMPLE
 from image_processing_mnist import MnistImageProcessor
 
@@ -130,8 +129,8 @@ def test_the_number_of_processes_does_not_change_the_images(ten):
     assert (alone == together).all() and alone.any()
 
 
-def test_the_table(tmp_path):
-    command = [sys.executable, "-m", "benchmarks.robustness", "--dataset_name", SAMPLE]
+def test_the_table(tmp_path, monkeypatch, capsys):
+    command = ["benchmarks.robustness", "--dataset_name", SAMPLE]
     command += ["--max_samples", "20", "--train_val_split", "0.1"]
     command += ["--output", tmp_path / "table.md", "--save_errors", tmp_path / "errors"]
     angles = np.linspace(0, 2 * np.pi, 8)
@@ -140,10 +139,12 @@ def test_the_table(tmp_path):
     four = [0, 100, *[50] * 14, 4]  # not in the table
     np.savetxt(tmp_path / "pendigits.tes", [four] * 5 + ones + [zero] * 10, "%d", ",")
     command += ["--pen_digits_file", tmp_path / "pendigits.tes"]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT)
-    assert result.returncode == 0, result.stderr
+    monkeypatch.setattr(sys, "argv", list(map(str, command)))
+    monkeypatch.chdir(ROOT)
+    main()
     lines = (tmp_path / "table.md").read_text().splitlines()
-    assert lines == [line for line in result.stdout.splitlines() if line.startswith("|")]
+    printed = capsys.readouterr().out.splitlines()
+    assert lines == [line for line in printed if line.startswith("|")]
     names, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
     table = {row[0]: dict(zip(names, row, strict=True)) for row in rows}
 
