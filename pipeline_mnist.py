@@ -93,32 +93,40 @@ class NumberRecognitionPipeline(Pipeline):
         ink = processor.find_ink(image)
         scale = -(-max(image.size) // max(ink.shape))  # by which `find_ink` has reduced the image
         framed = [processor.frame_ink(ink)]
-        ink, pieces, cuts, height, several_lines = find_pieces(ink)
-        piece_boxes = bounds(pieces)
-        low = piece_boxes[:, 3] - piece_boxes[:, 1] < SMALL * height
-        everything = (0, len(low))
-        runs = [everything][: len(low)]
+        whole = {"pixel_values": torch.from_numpy(framed[0][None, None])}
+        ink, parts, wide, height, several_lines = find_parts(ink)
+        if list(wide) == [True]:  # sure to be a digit, it costs less than any path with a cut
+            whole = self.forward(whole)
+            cost = shape_costs(bounds(parts), height) - np.log(whole["probabilities"].max().item())
+            wide = cost > CUT_COST
+        wide &= not several_lines
+        pieces, cuts = cut(ink, parts, wide, height)
+        boxes = bounds(pieces)
+        low = boxes[:, 3] - boxes[:, 1] < SMALL * height
+        runs = [(0, len(low))][: len(low)]
         if not several_lines:
-            runs += [run for run in find_runs(piece_boxes, height) if run != everything]
-        boxes = np.array([join(piece_boxes[first:last]) for first, last in runs], int).reshape(
-            -1, 4
-        )
-        soft = np.where(pieces, pieces, ndimage.grey_dilation(pieces, 3))  # with the strokes' edges
+            runs += [run for run in find_runs(boxes, height) if run not in runs]
+        boxes = np.array([join(boxes[first:last]) for first, last in runs], int).reshape(-1, 4)
+        if len(runs) > 1:
+            pieces = np.where(pieces, pieces, ndimage.grey_dilation(pieces, 3))  # with soft edges
         for (first, last), (left, top, right, bottom) in zip(runs[1:], boxes[1:], strict=True):
             place = slice(top, bottom), slice(left, right)
-            mask = (soft[place] > first) & (soft[place] <= last)
+            mask = (pieces[place] > first) & (pieces[place] <= last)
             framed.append(processor.frame_part(ink[place] * mask))
-        pixel_values = torch.from_numpy(np.stack(framed)[: len(runs), None])
         runs = np.array(runs, int).reshape(-1, 2)
-        wide, tall = (boxes[:, 2:] - boxes[:, :2]).T / height
-        costs = CUT_COST / 2 * cuts[runs].sum(1) + WIDTH_COST * np.maximum(wide - WIDTH, 0)
-        costs += HEIGHT_COST * np.maximum(HEIGHT - tall, 0)
-        return {
-            **{"pixel_values": pixel_values, "boxes": boxes * scale, "runs": runs, "costs": costs},
-            **{"low": low, "height": height * scale, "several_lines": several_lines},
+        return (whole if len(runs) == 1 else {}) | {
+            "pixel_values": torch.from_numpy(np.stack(framed)[: len(runs), None]),
+            "boxes": boxes * scale,
+            "runs": runs,
+            "costs": CUT_COST / 2 * cuts[runs].sum(1) + shape_costs(boxes, height),
+            "low": low,
+            "height": height * scale,
+            "several_lines": several_lines,
         }
 
     def _forward(self, candidates: dict) -> dict:
+        if "probabilities" in candidates:  # `preprocess` had to know
+            return candidates
         pixel_values = candidates["pixel_values"].to(self.model.dtype)
         logits = self.model(pixel_values).logits
         return candidates | {"probabilities": logits.float().softmax(-1)}
@@ -186,9 +194,21 @@ def find_pieces(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, fl
         whether there is a cut before each piece and after the last, (n + 1) bool; the
         digits' height in pixels; and whether there are several lines.
     """
+    ink, parts, wide, height, several_lines = find_parts(ink)
+    return ink, *cut(ink, parts, wide, height), height, several_lines
+
+
+def find_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, bool]:
+    """The connected parts of (H, W) ink, without dirt, borders and rules.
+
+    Returns:
+        The ink, 0-1; the parts (H, W) int, 1 to n from left to right, 0 for the background;
+        whether each is so wide that it may hold several digits, (n,) bool; the digits' height in
+        pixels; and whether there are several lines.
+    """
     if not ink.any() or ink.shape == (IMAGE_SIZE, IMAGE_SIZE):  # too small for more than a digit
-        pieces = (ink > EDGE_LEVEL * ink.max()).astype(int)
-        return ink, pieces, np.zeros(pieces.max() + 1, bool), 1.0, False
+        parts = (ink > EDGE_LEVEL * ink.max()).astype(int)
+        return ink, parts, np.zeros(parts.max(), bool), 1.0, False
     ink = np.minimum(ink / np.quantile(ink[ink > ink.max() / 2], FULL_INK), 1)
     parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
     boxes, areas = bounds(parts), np.bincount(parts.ravel())[1:]
@@ -209,23 +229,30 @@ def find_pieces(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, fl
     in_line = kept & (tall > LINE * height)
     stacked = (boxes[:, None, 3] < boxes[:, 1]) & (overlap > np.minimum(wide[:, None], wide) / 2)
     several_lines = stacked[in_line][:, in_line].any()
-    pieces, cuts = np.zeros(ink.shape, int), [False]
-    centre = boxes[:, 0] + boxes[:, 2]
-    digits = sorted(np.flatnonzero(kept & ~joins), key=lambda part: centre[part])
+    digits = np.flatnonzero(kept & ~joins)
+    digits = digits[(boxes[digits, 0] + boxes[digits, 2]).argsort(kind="stable")]
+    number = np.zeros(len(boxes) + 1, int)  # of each part, from left to right; 0 is left out
+    number[1 + digits] = np.arange(len(digits)) + 1
+    number[1:] = number[1 + owner] * kept
     uncut = (UNCUT if len(digits) > 1 else LONE_UNCUT) * height
-    for part in digits:
-        members = np.flatnonzero(kept & (owner == part))
-        left, top, right, bottom = join(boxes[members])
-        place = slice(top, bottom), slice(left, right)
-        mask = np.isin(parts[place], members + 1)
+    return ink, number[parts], wide[digits] > uncut, height, bool(several_lines)
+
+
+def cut(
+    ink: np.ndarray, parts: np.ndarray, wide: np.ndarray, height: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut those parts that are `wide`: the pieces and cuts of `find_pieces`."""
+    pieces, cuts = np.zeros_like(parts), [False]
+    for part, place in enumerate(ndimage.find_objects(parts), 1):
+        mask = parts[place] == part
         index = np.zeros(mask.shape, int)
-        if wide[part] > uncut:
+        if wide[part - 1]:
             for seam in find_seams(ink[place] * mask, height):
-                index += np.arange(right - left) > seam[:, None]
+                index += np.arange(mask.shape[1]) > seam[:, None]
         used, index = np.unique(index[mask], return_inverse=True)  # a seam may cut nothing off
         pieces[place][mask] = len(cuts) + index
         cuts += [True] * (len(used) - 1) + [False]
-    return ink, pieces, np.array(cuts), height, bool(several_lines)
+    return pieces, np.array(cuts)
 
 
 def find_seams(ink: np.ndarray, height: float) -> np.ndarray:
@@ -268,6 +295,12 @@ def trace(total: np.ndarray, columns: np.ndarray) -> np.ndarray:
         columns = choices[best, np.arange(len(columns))]
         ways.append(columns)
     return np.array(ways[::-1])
+
+
+def shape_costs(boxes: np.ndarray, height: float) -> np.ndarray:
+    """What each of boxes (n, 4) costs for being wide or low, (n,)."""
+    wide, tall = (boxes[:, 2:] - boxes[:, :2]).T / height
+    return WIDTH_COST * np.maximum(wide - WIDTH, 0) + HEIGHT_COST * np.maximum(HEIGHT - tall, 0)
 
 
 def find_runs(boxes: np.ndarray, height: float) -> list[tuple[int, int]]:
