@@ -43,6 +43,7 @@ FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers 
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's digits span 20 pixels
 SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest stroke keeps clear of it
+FAINT = 0.6  # of the strongest stroke's mean contrast: what is fainter at the edge is no stroke
 # Lengths and multiples.
 SMOOTHING = (
     1 / 150
@@ -292,6 +293,9 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     kept = areas > SPECK_SHARE * areas.max()
     if kept.sum() > 1:
         kept &= touched < 4  # a border touches all four edges
+    strength = np.bincount(strokes.ravel(), ink.ravel()) / np.maximum(areas, 1)
+    # Such as a table beyond the paper, or a shadow.
+    kept &= (touched == 0) | (strength > FAINT * (strength * kept).max())
     largest = np.argmax(areas * kept)
     if touched[largest] == 0:  # what comes in from outside of the image is not of this digit
         kept &= (touched == 0) | (areas > EDGE_SPECK_SHARE * areas[largest])

@@ -25,6 +25,7 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
+FAINT = 0.6  # of the strongest part's mean contrast: what is fainter at the edge is no digit
 # Lengths, as multiples of the digits' height.
 TALL = (
     0.5  # of the tallest part: what is as tall as that may be a digit and says how tall digits are
@@ -34,6 +35,7 @@ LINE = 0.7  # where a part as tall as this stands above another, there are two l
 RULE = 1.2  # longer parts, if low, are rules of a form
 UNCUT = 0.6  # narrower parts are not cut
 LONE_UNCUT = 0.75  # a part that is alone is more often one digit
+MIN_UNCUT = 4  # pixels: as narrow parts have no room for a cut
 CUT_EVERY = 0.18  # at most so many cuts to a part's width
 CUT_APART = 0.12  # two cuts, and a cut and the part's end
 MAX_WIDTH = 1.35  # of a digit in several pieces
@@ -217,6 +219,8 @@ def find_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, flo
     edges = (boxes[:, :2] == 0).sum(1) + (boxes[:, 2:] == ink.shape[::-1]).sum(1)
     if kept.sum() > 1:
         kept &= edges < 4  # a border touches all four edges
+    strength = np.bincount(parts.ravel(), ink.ravel())[1:] / areas
+    kept &= (edges == 0) | (strength > FAINT * (strength * kept).max())
     height = float(np.median(tall[kept & (tall >= TALL * (tall * kept).max())]))
     low = tall < SMALL * height
     kept &= ~low | (wide < RULE * height)
@@ -234,7 +238,7 @@ def find_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, flo
     number = np.zeros(len(boxes) + 1, int)  # of each part, from left to right; 0 is left out
     number[1 + digits] = np.arange(len(digits)) + 1
     number[1:] = number[1 + owner] * kept
-    uncut = (UNCUT if len(digits) > 1 else LONE_UNCUT) * height
+    uncut = max((UNCUT if len(digits) > 1 else LONE_UNCUT) * height, MIN_UNCUT)
     return ink, number[parts], wide[digits] > uncut, height, bool(several_lines)
 
 
