@@ -25,7 +25,7 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
-FAINT = 0.6  # of the strongest part's mean contrast: what is fainter at the edge is no digit
+FAINT = 0.8  # of the strongest part's contrast: what is fainter at the edge is no digit
 # Lengths, as multiples of the digits' height.
 TALL = (
     0.5  # of the tallest part: what is as tall as that may be a digit and says how tall digits are
@@ -40,6 +40,7 @@ CUT_EVERY = 0.18  # at most so many cuts to a part's width
 CUT_APART = 0.12  # two cuts, and a cut and the part's end
 MAX_WIDTH = 1.35  # of a digit in several pieces
 MAX_GAP = 0.25  # between two parts of a digit
+COARSE = 40  # pixels of height: lower digits are found anew in the line alone
 SEAM_ROWS = 80  # of a digit: seams are found in about so many
 SPACE = 0.75  # between two digits: a wider gap is a space
 # What a path pays besides -log(confidence).
@@ -97,6 +98,14 @@ class NumberRecognitionPipeline(Pipeline):
         framed = [processor.frame_ink(ink)]
         whole = {"pixel_values": torch.from_numpy(framed[0][None, None])}
         ink, parts, wide, height, several_lines = find_parts(ink)
+        corner = np.zeros(2, int)  # of the part of the image that `ink` shows
+        if scale > 1 and height < COARSE and len(wide) > 1:  # the line alone is reduced less
+            margin = int(height) * np.array([-1, -1, 1, 1])
+            box = (join(bounds(parts)) + margin).clip(0) * scale
+            corner, image = box[:2], processor.crop(image, box)
+            ink = processor.find_ink(image)
+            scale = -(-max(image.size) // max(ink.shape))
+            ink, parts, wide, height, several_lines = find_parts(ink)
         if list(wide) == [True]:  # sure to be a digit, it costs less than any path with a cut
             whole = self.forward(whole)
             cost = shape_costs(bounds(parts), height) - np.log(whole["probabilities"].max().item())
@@ -118,7 +127,7 @@ class NumberRecognitionPipeline(Pipeline):
         runs = np.array(runs, int).reshape(-1, 2)
         return (whole if len(runs) == 1 else {}) | {
             "pixel_values": torch.from_numpy(np.stack(framed)[: len(runs), None]),
-            "boxes": boxes * scale,
+            "boxes": boxes * scale + np.tile(corner, 2),
             "runs": runs,
             "costs": CUT_COST / 2 * cuts[runs].sum(1) + shape_costs(boxes, height),
             "low": low,
@@ -219,7 +228,7 @@ def find_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, flo
     edges = (boxes[:, :2] == 0).sum(1) + (boxes[:, 2:] == ink.shape[::-1]).sum(1)
     if kept.sum() > 1:
         kept &= edges < 4  # a border touches all four edges
-    strength = np.bincount(parts.ravel(), ink.ravel())[1:] / areas
+    strength = ndimage.maximum(ink, parts, range(1, len(areas) + 1))
     kept &= (edges == 0) | (strength > FAINT * (strength * kept).max())
     height = float(np.median(tall[kept & (tall >= TALL * (tall * kept).max())]))
     low = tall < SMALL * height
