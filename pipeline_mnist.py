@@ -32,7 +32,8 @@ TALL = (
 )
 SMALL = 0.45  # lower pieces are points, dashes, bits of a digit
 LINE = 0.7  # where a part as tall as this stands above another, there are two lines
-RULE = 1.2  # longer parts, if low, are rules of a form
+RULE = 1.2  # longer parts, if low, are rules of a form, and so are longer thin lines
+RULE_THICKNESS = 0.05  # of a rule that digits touch
 UNCUT = 0.6  # narrower parts are not cut
 LONE_UNCUT = 0.75  # a part that is alone is more often one digit
 MIN_UNCUT = 4  # pixels: as narrow parts have no room for a cut
@@ -221,6 +222,7 @@ def find_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, flo
         parts = (ink > EDGE_LEVEL * ink.max()).astype(int)
         return ink, parts, np.zeros(parts.max(), bool), 1.0, False
     ink = np.minimum(ink / np.quantile(ink[ink > ink.max() / 2], FULL_INK), 1)
+    ink = ink * ~rules(ink > EDGE_LEVEL)
     parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
     boxes, areas = bounds(parts), np.bincount(parts.ravel())[1:]
     wide, tall = (boxes[:, 2:] - boxes[:, :2]).T
@@ -249,6 +251,21 @@ def find_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, flo
     number[1:] = number[1 + owner] * kept
     uncut = max((UNCUT if len(digits) > 1 else LONE_UNCUT) * height, MIN_UNCUT)
     return ink, number[parts], wide[digits] > uncut, height, bool(several_lines)
+
+
+def rules(inside: np.ndarray) -> np.ndarray:
+    """The thin horizontal lines of a form in (H, W) bool, but for what strokes cover of them."""
+    height = inside.any(1).sum()
+    length, thickness = int(RULE * height), int(RULE_THICKNESS * height) + 1
+    long = inside.sum(1) > length  # rows; few images have any
+    long &= ~ndimage.binary_opening(long, np.ones(thickness + 1))
+    line = np.zeros_like(inside)
+    if long.any():
+        line[long] = ndimage.minimum_filter1d(inside[long], length, mode="constant")
+        line[long] = ndimage.maximum_filter1d(line[long], length)
+        # A stroke goes on where there is ink right above or below.
+        line &= ~ndimage.maximum_filter1d(inside & ~line, 2 * thickness + 1, axis=0)
+    return line
 
 
 def cut(
