@@ -265,7 +265,7 @@ def rules(inside: np.ndarray) -> np.ndarray:
         line[long] = ndimage.maximum_filter1d(line[long], length)
         # A stroke goes on where there is ink right above or below.
         line &= ~ndimage.maximum_filter1d(inside & ~line, 2 * thickness + 1, axis=0)
-    return line
+    return line & (inside & ~line).any()  # a lone dash stays
 
 
 def cut(
