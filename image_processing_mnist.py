@@ -43,6 +43,7 @@ FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers 
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's digits span 20 pixels
 SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest stroke keeps clear of it
+FAINT = 0.8  # of the strongest stroke's contrast: what is fainter at the edge is no stroke
 # Lengths and multiples.
 SMOOTHING = (
     1 / 150
@@ -96,6 +97,11 @@ class MnistImageProcessor(BaseImageProcessor):
         """An image of any kind as a PIL image of the same size."""
         return to_pil(image)
 
+    def crop(self, image: Image.Image, box: Sequence[int]) -> Image.Image:
+        """What lies within left, top, right and bottom of an image after its EXIF rotation."""
+        image = _upright(image)
+        return image.crop(np.minimum(box, image.size * 2))
+
     def find_ink(self, image: ImageLike) -> np.ndarray:
         """The ink of an image of any kind, (H, W) float32, as `find_ink` gives it."""
         return find_ink(to_rgb(image))
@@ -119,8 +125,7 @@ def to_rgb(image: ImageLike) -> np.ndarray:
     image = to_pil(image)
     if image.mode in ("L", "RGB") and not image.has_transparency_data:
         image = _reduce(image)  # first, as every other step would copy all of a large photo
-    with suppress(Exception):  # an image whose EXIF data is corrupted stays as it is
-        image = ImageOps.exif_transpose(image)
+    image = _upright(image)
     if image.mode.startswith(("I", "F")):  # 16- and 32-bit grey, which convert() would clip
         levels = np.nan_to_num(np.asarray(image, np.float32))
         image = Image.fromarray(np.uint8(levels.clip(0) / max(levels.max(), 1) * 255))
@@ -160,6 +165,13 @@ def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
     brightest = array.max()  # a little above 1 where floats were interpolated
     full = 1 if brightest < 2 else max(255, brightest)
     return Image.fromarray(np.uint8((array / full).clip(0, 1) * 255 + 0.5))
+
+
+def _upright(image: Image.Image) -> Image.Image:
+    """An image rotated as its EXIF data says."""
+    with suppress(Exception):  # an image whose EXIF data is corrupted stays as it is
+        image = ImageOps.exif_transpose(image)
+    return image
 
 
 def _reduce(image: Image.Image) -> Image.Image:
@@ -292,6 +304,9 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     kept = areas > SPECK_SHARE * areas.max()
     if kept.sum() > 1:
         kept &= touched < 4  # a border touches all four edges
+    strength = ndimage.maximum(ink, strokes, range(count + 1))
+    # Such as a table beyond the paper, or a shadow.
+    kept &= (touched == 0) | (strength > FAINT * (strength * kept).max())
     largest = np.argmax(areas * kept)
     if touched[largest] == 0:  # what comes in from outside of the image is not of this digit
         kept &= (touched == 0) | (areas > EDGE_SPECK_SHARE * areas[largest])

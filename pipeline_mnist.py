@@ -25,19 +25,23 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
+FAINT = 0.8  # of the strongest part's contrast: what is fainter at the edge is no digit
 # Lengths, as multiples of the digits' height.
 TALL = (
     0.5  # of the tallest part: what is as tall as that may be a digit and says how tall digits are
 )
 SMALL = 0.45  # lower pieces are points, dashes, bits of a digit
 LINE = 0.7  # where a part as tall as this stands above another, there are two lines
-RULE = 1.2  # longer parts, if low, are rules of a form
+RULE = 1.2  # longer parts, if low, are rules of a form, and so are longer thin lines
+RULE_THICKNESS = 0.05  # of a rule that digits touch
 UNCUT = 0.6  # narrower parts are not cut
 LONE_UNCUT = 0.75  # a part that is alone is more often one digit
+MIN_UNCUT = 4  # pixels: as narrow parts have no room for a cut
 CUT_EVERY = 0.18  # at most so many cuts to a part's width
 CUT_APART = 0.12  # two cuts, and a cut and the part's end
 MAX_WIDTH = 1.35  # of a digit in several pieces
 MAX_GAP = 0.25  # between two parts of a digit
+COARSE = 40  # pixels of height: lower digits are found anew in the line alone
 SEAM_ROWS = 80  # of a digit: seams are found in about so many
 SPACE = 0.75  # between two digits: a wider gap is a space
 # What a path pays besides -log(confidence).
@@ -93,32 +97,48 @@ class NumberRecognitionPipeline(Pipeline):
         ink = processor.find_ink(image)
         scale = -(-max(image.size) // max(ink.shape))  # by which `find_ink` has reduced the image
         framed = [processor.frame_ink(ink)]
-        ink, pieces, cuts, height, several_lines = find_pieces(ink)
-        piece_boxes = bounds(pieces)
-        low = piece_boxes[:, 3] - piece_boxes[:, 1] < SMALL * height
-        everything = (0, len(low))
-        runs = [everything][: len(low)]
+        whole = {"pixel_values": torch.from_numpy(framed[0][None, None])}
+        ink, parts, wide, height, several_lines = find_parts(ink)
+        corner = np.zeros(2, int)  # of the part of the image that `ink` shows
+        if scale > 1 and height < COARSE and len(wide) > 1:  # the line alone is reduced less
+            margin = int(height) * np.array([-1, -1, 1, 1])
+            box = (join(bounds(parts)) + margin).clip(0) * scale
+            corner, image = box[:2], processor.crop(image, box)
+            ink = processor.find_ink(image)
+            scale = -(-max(image.size) // max(ink.shape))
+            ink, parts, wide, height, several_lines = find_parts(ink)
+        if list(wide) == [True]:  # sure to be a digit, it costs less than any path with a cut
+            whole = self.forward(whole)
+            cost = shape_costs(bounds(parts), height) - np.log(whole["probabilities"].max().item())
+            wide = cost > CUT_COST
+        wide &= not several_lines
+        pieces, cuts = cut(ink, parts, wide, height)
+        boxes = bounds(pieces)
+        low = boxes[:, 3] - boxes[:, 1] < SMALL * height
+        runs = [(0, len(low))][: len(low)]
         if not several_lines:
-            runs += [run for run in find_runs(piece_boxes, height) if run != everything]
-        boxes = np.array([join(piece_boxes[first:last]) for first, last in runs], int).reshape(
-            -1, 4
-        )
-        soft = np.where(pieces, pieces, ndimage.grey_dilation(pieces, 3))  # with the strokes' edges
+            runs += [run for run in find_runs(boxes, height) if run not in runs]
+        boxes = np.array([join(boxes[first:last]) for first, last in runs], int).reshape(-1, 4)
+        if len(runs) > 1:
+            pieces = np.where(pieces, pieces, ndimage.grey_dilation(pieces, 3))  # with soft edges
         for (first, last), (left, top, right, bottom) in zip(runs[1:], boxes[1:], strict=True):
             place = slice(top, bottom), slice(left, right)
-            mask = (soft[place] > first) & (soft[place] <= last)
+            mask = (pieces[place] > first) & (pieces[place] <= last)
             framed.append(processor.frame_part(ink[place] * mask))
-        pixel_values = torch.from_numpy(np.stack(framed)[: len(runs), None])
         runs = np.array(runs, int).reshape(-1, 2)
-        wide, tall = (boxes[:, 2:] - boxes[:, :2]).T / height
-        costs = CUT_COST / 2 * cuts[runs].sum(1) + WIDTH_COST * np.maximum(wide - WIDTH, 0)
-        costs += HEIGHT_COST * np.maximum(HEIGHT - tall, 0)
-        return {
-            **{"pixel_values": pixel_values, "boxes": boxes * scale, "runs": runs, "costs": costs},
-            **{"low": low, "height": height * scale, "several_lines": several_lines},
+        return (whole if len(runs) == 1 else {}) | {
+            "pixel_values": torch.from_numpy(np.stack(framed)[: len(runs), None]),
+            "boxes": boxes * scale + np.tile(corner, 2),
+            "runs": runs,
+            "costs": CUT_COST / 2 * cuts[runs].sum(1) + shape_costs(boxes, height),
+            "low": low,
+            "height": height * scale,
+            "several_lines": several_lines,
         }
 
     def _forward(self, candidates: dict) -> dict:
+        if "probabilities" in candidates:  # `preprocess` had to know
+            return candidates
         pixel_values = candidates["pixel_values"].to(self.model.dtype)
         logits = self.model(pixel_values).logits
         return candidates | {"probabilities": logits.float().softmax(-1)}
@@ -186,10 +206,23 @@ def find_pieces(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, fl
         whether there is a cut before each piece and after the last, (n + 1) bool; the
         digits' height in pixels; and whether there are several lines.
     """
+    ink, parts, wide, height, several_lines = find_parts(ink)
+    return ink, *cut(ink, parts, wide, height), height, several_lines
+
+
+def find_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, bool]:
+    """The connected parts of (H, W) ink, without dirt, borders and rules.
+
+    Returns:
+        The ink, 0-1; the parts (H, W) int, 1 to n from left to right, 0 for the background;
+        whether each is so wide that it may hold several digits, (n,) bool; the digits' height in
+        pixels; and whether there are several lines.
+    """
     if not ink.any() or ink.shape == (IMAGE_SIZE, IMAGE_SIZE):  # too small for more than a digit
-        pieces = (ink > EDGE_LEVEL * ink.max()).astype(int)
-        return ink, pieces, np.zeros(pieces.max() + 1, bool), 1.0, False
+        parts = (ink > EDGE_LEVEL * ink.max()).astype(int)
+        return ink, parts, np.zeros(parts.max(), bool), 1.0, False
     ink = np.minimum(ink / np.quantile(ink[ink > ink.max() / 2], FULL_INK), 1)
+    ink = ink * ~rules(ink > EDGE_LEVEL)
     parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
     boxes, areas = bounds(parts), np.bincount(parts.ravel())[1:]
     wide, tall = (boxes[:, 2:] - boxes[:, :2]).T
@@ -197,6 +230,8 @@ def find_pieces(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, fl
     edges = (boxes[:, :2] == 0).sum(1) + (boxes[:, 2:] == ink.shape[::-1]).sum(1)
     if kept.sum() > 1:
         kept &= edges < 4  # a border touches all four edges
+    strength = ndimage.maximum(ink, parts, range(1, len(areas) + 1))
+    kept &= (edges == 0) | (strength > FAINT * (strength * kept).max())
     height = float(np.median(tall[kept & (tall >= TALL * (tall * kept).max())]))
     low = tall < SMALL * height
     kept &= ~low | (wide < RULE * height)
@@ -209,23 +244,45 @@ def find_pieces(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, fl
     in_line = kept & (tall > LINE * height)
     stacked = (boxes[:, None, 3] < boxes[:, 1]) & (overlap > np.minimum(wide[:, None], wide) / 2)
     several_lines = stacked[in_line][:, in_line].any()
-    pieces, cuts = np.zeros(ink.shape, int), [False]
-    centre = boxes[:, 0] + boxes[:, 2]
-    digits = sorted(np.flatnonzero(kept & ~joins), key=lambda part: centre[part])
-    uncut = (UNCUT if len(digits) > 1 else LONE_UNCUT) * height
-    for part in digits:
-        members = np.flatnonzero(kept & (owner == part))
-        left, top, right, bottom = join(boxes[members])
-        place = slice(top, bottom), slice(left, right)
-        mask = np.isin(parts[place], members + 1)
+    digits = np.flatnonzero(kept & ~joins)
+    digits = digits[(boxes[digits, 0] + boxes[digits, 2]).argsort(kind="stable")]
+    number = np.zeros(len(boxes) + 1, int)  # of each part, from left to right; 0 is left out
+    number[1 + digits] = np.arange(len(digits)) + 1
+    number[1:] = number[1 + owner] * kept
+    uncut = max((UNCUT if len(digits) > 1 else LONE_UNCUT) * height, MIN_UNCUT)
+    return ink, number[parts], wide[digits] > uncut, height, bool(several_lines)
+
+
+def rules(inside: np.ndarray) -> np.ndarray:
+    """The thin horizontal lines of a form in (H, W) bool, but for what strokes cover of them."""
+    height = inside.any(1).sum()
+    length, thickness = int(RULE * height), int(RULE_THICKNESS * height) + 1
+    long = inside.sum(1) > length  # rows; few images have any
+    long &= ~ndimage.binary_opening(long, np.ones(thickness + 1))
+    line = np.zeros_like(inside)
+    if long.any():
+        line[long] = ndimage.minimum_filter1d(inside[long], length, mode="constant")
+        line[long] = ndimage.maximum_filter1d(line[long], length)
+        # A stroke goes on where there is ink right above or below.
+        line &= ~ndimage.maximum_filter1d(inside & ~line, 2 * thickness + 1, axis=0)
+    return line & (inside & ~line).any()  # a lone dash stays
+
+
+def cut(
+    ink: np.ndarray, parts: np.ndarray, wide: np.ndarray, height: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Cut those parts that are `wide`: the pieces and cuts of `find_pieces`."""
+    pieces, cuts = np.zeros_like(parts), [False]
+    for part, place in enumerate(ndimage.find_objects(parts), 1):
+        mask = parts[place] == part
         index = np.zeros(mask.shape, int)
-        if wide[part] > uncut:
+        if wide[part - 1]:
             for seam in find_seams(ink[place] * mask, height):
-                index += np.arange(right - left) > seam[:, None]
+                index += np.arange(mask.shape[1]) > seam[:, None]
         used, index = np.unique(index[mask], return_inverse=True)  # a seam may cut nothing off
         pieces[place][mask] = len(cuts) + index
         cuts += [True] * (len(used) - 1) + [False]
-    return ink, pieces, np.array(cuts), height, bool(several_lines)
+    return pieces, np.array(cuts)
 
 
 def find_seams(ink: np.ndarray, height: float) -> np.ndarray:
@@ -268,6 +325,12 @@ def trace(total: np.ndarray, columns: np.ndarray) -> np.ndarray:
         columns = choices[best, np.arange(len(columns))]
         ways.append(columns)
     return np.array(ways[::-1])
+
+
+def shape_costs(boxes: np.ndarray, height: float) -> np.ndarray:
+    """What each of boxes (n, 4) costs for being wide or low, (n,)."""
+    wide, tall = (boxes[:, 2:] - boxes[:, :2]).T / height
+    return WIDTH_COST * np.maximum(wide - WIDTH, 0) + HEIGHT_COST * np.maximum(HEIGHT - tall, 0)
 
 
 def find_runs(boxes: np.ndarray, height: float) -> list[tuple[int, int]]:
