@@ -43,7 +43,7 @@ FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers 
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's digits span 20 pixels
 SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest stroke keeps clear of it
-FAINT = 0.8  # of the strongest stroke's contrast: what is fainter at the edge is no stroke
+FAINT = 0.8  # of full ink: what nowhere exceeds it is no stroke, at the image's edge
 # Lengths and multiples.
 SMOOTHING = (
     1 / 150
@@ -304,9 +304,9 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     kept = areas > SPECK_SHARE * areas.max()
     if kept.sum() > 1:
         kept &= touched < 4  # a border touches all four edges
-    strength = ndimage.maximum(ink, strokes, range(count + 1))
-    # Such as a table beyond the paper, or a shadow.
-    kept &= (touched == 0) | (strength > FAINT * (strength * kept).max())
+    strong = np.bincount(strokes[ink > FAINT], minlength=count + 1) > 0
+    if (kept & strong).any():  # a table beyond the paper, or a shadow, is fainter
+        kept &= (touched == 0) | strong
     largest = np.argmax(areas * kept)
     if touched[largest] == 0:  # what comes in from outside of the image is not of this digit
         kept &= (touched == 0) | (areas > EDGE_SPECK_SHARE * areas[largest])
