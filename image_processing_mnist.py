@@ -45,9 +45,7 @@ SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest stroke keeps clear of it
 FAINT = 0.8  # of full ink: what nowhere exceeds it is no stroke, at the image's edge
 # Lengths and multiples.
-SMOOTHING = (
-    1 / 150
-)  # of the shorter side: a Gaussian's sigma that removes a photo's grain, not strokes
+SMOOTHING = 1 / 150  # of the shorter side: a Gaussian's sigma that removes grain, not strokes
 NOISE_SIGMAS = 4.0  # standard deviations of the noise: normal noise almost never goes beyond
 MIN_STROKE = 1.8  # pixels after scaling: thinner strokes would fade, and are widened to this
 

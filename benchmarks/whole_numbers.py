@@ -13,6 +13,7 @@ Number i of a row is made with a generator seeded by i, so that every run prints
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -182,16 +183,19 @@ def print_non_digits(read: Callable, fashion_mnist_dir: Path, count: int) -> Non
 
 def print_times(read: Callable, classify: Callable, images: np.ndarray, labels: np.ndarray) -> None:
     """The table of times, of one thread, as ratios to `image-classification` of one digit."""
-    single, five = (compose(drawn, length, False, 0, images, labels)[0] for length in (1, 5))
-    large = five.convert("RGB").resize((4000, 3000))
+    single, five = (
+        [compose(drawn, length, False, seed, images, labels)[0] for seed in range(8)]
+        for length in (1, 5)
+    )
+    large = [five[0].convert("RGB").resize((4000, 3000))]
     print("\n| time as a ratio to image-classification | |\n|---|---:|")
-    for name, image, reference in (
-        ("one digit", single, single),
-        ("five digits", five, single),
-        ("five digits, 12 megapixels", large, photo()),
+    for name, numbers, references in (
+        ("one digit, mean of 8", single, single),
+        ("five digits, mean of 8", five, single),
+        ("five digits, 12 megapixels", large, [photo()]),
     ):
-        ratio = milliseconds(lambda i=image: read(i)) / milliseconds(
-            lambda r=reference: classify(r)
+        ratio = np.mean([milliseconds(partial(read, image)) for image in numbers]) / np.mean(
+            [milliseconds(partial(classify, image)) for image in references]
         )
         print(f"| {name} | {ratio:.1f} |", flush=True)
 

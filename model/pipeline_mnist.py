@@ -27,9 +27,7 @@ FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers 
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
 FAINT = 0.8  # of full ink: what nowhere exceeds it is no digit, at the image's edge
 # Lengths, as multiples of the digits' height.
-TALL = (
-    0.5  # of the tallest part: what is as tall as that may be a digit and says how tall digits are
-)
+TALL = 0.5  # of the tallest part: what is as tall may be a digit, and tells how tall digits are
 SMALL = 0.45  # lower pieces are points, dashes, bits of a digit
 LINE = 0.7  # where a part as tall as this stands above another, there are two lines
 RULE = 1.2  # longer parts, if low, are rules of a form, and so are longer thin lines
@@ -170,12 +168,9 @@ class NumberRecognitionPipeline(Pipeline):
         config, number, end = self.model.config, "", np.inf
         for i in path:
             left, _, right, _ = candidates["boxes"][i]
-            confidence, label = (
-                probabilities[i].max(),
-                config.id2label[int(probabilities[i].argmax())],
-            )
+            sure = probabilities[i].max() >= config.confidence_threshold
             number += " " * bool(left - end > SPACE * candidates["height"])
-            number += label if confidence >= config.confidence_threshold else "?"
+            number += config.id2label[int(probabilities[i].argmax())] if sure else "?"
             end = right
         return number
 

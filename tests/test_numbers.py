@@ -167,3 +167,22 @@ def test_pipeline_of_the_hub_reads_where_the_repository_is_not(read, write, tmp_
     assert result["number"] == here["number"] == "407"
     assert corners(result) == corners(here)
     assert result["score"] == pytest.approx(here["score"], abs=1e-4)
+
+
+def test_digits_of_a_few_pixels_have_no_room_for_a_cut(read):
+    sheet = np.full((200, 200), 255, np.uint8)
+    sheet[100:103, 80:84], sheet[100:103, 90:92] = 0, 0
+    assert len(read(Image.fromarray(sheet))["digits"]) <= 2
+
+
+def test_a_rule_that_digits_touch_and_a_shadow_at_the_edge_are_no_part_of_them(read, write):
+    clean, boxes = write("407")
+    assert read(clean)["number"] == "407"
+    marked = np.array(clean)
+    foot = boxes[0][3]
+    marked[foot - 2 : foot + 1, 4:-4] = np.minimum(marked[foot - 2 : foot + 1, 4:-4], 60)
+    assert read(Image.fromarray(marked))["number"] == "407"
+    marked = np.array(clean)
+    marked[40:110, :14] = 150  # fainter than the ink
+    result = read(Image.fromarray(marked))
+    assert result["number"] == "407" and np.abs(np.subtract(corners(result), boxes)).max() <= 3
