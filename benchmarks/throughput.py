@@ -3,7 +3,8 @@
     python -m benchmarks.throughput
 
 Both train the same network on the same images with the same augmentation and optimizer, in
-bfloat16 and channels_last; the loop does nothing else. They take turns, each a few times.
+channels_last and, where the CPU has it, bfloat16; the loop does nothing else. They take turns, each
+a few times.
 """
 
 import time
@@ -16,7 +17,7 @@ import torch.nn.functional as F
 from transformers import HfArgumentParser, TrainerCallback
 
 from train import keep_freed_memory, load_model
-from training.arguments import MnistTrainingArguments
+from training.arguments import MnistTrainingArguments, has_bf16
 from training.augmentation import Augmentation
 from training.data import MnistDataset, load_splits, scale_pixels, to_tensors
 from training.trainer import MnistTrainer
@@ -46,7 +47,7 @@ def bare_loop(dataset: MnistDataset, batch_size: int, steps: int) -> float:
             start = time.perf_counter()
         batch = order[step]
         pixel_values = augment(scale_pixels(images[batch][:, None]))
-        with torch.autocast("cpu", torch.bfloat16):
+        with torch.autocast("cpu", torch.bfloat16, enabled=has_bf16()):
             loss = model(pixel_values, labels[batch]).loss
         loss.backward()
         optimizer.step()
@@ -71,7 +72,7 @@ def with_trainer(dataset: MnistDataset, batch_size: int, steps: int) -> float:
             output_dir=folder,
             max_steps=WARM_UP + steps,
             per_device_train_batch_size=batch_size,
-            bf16=True,
+            bf16=has_bf16(),
             use_cpu=True,
             save_strategy="no",
             disable_tqdm=True,

@@ -24,12 +24,13 @@ from torch import nn
 from transformers import HfArgumentParser
 
 from train import keep_freed_memory
+from training.arguments import has_bf16
 from training.data import MnistDataset, load_splits, scale_pixels, to_tensors
 
 FLAGS = (
-    "--bf16 --synthetic False --augment False --conv_channels 24 48 64 --dropout 0.1 "
+    "--synthetic False --augment False --conv_channels 24 48 64 --dropout 0.1 "
     "--learning_rate 0.005 --num_train_epochs 1.5 --save_strategy no "
-    "--distillation_share 0"
+    "--distillation_share 0" + " --bf16" * has_bf16()
 )
 ROOT = Path(__file__).parent.parent
 GOAL = 0.99
