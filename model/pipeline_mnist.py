@@ -80,8 +80,14 @@ class NumberRecognitionPipeline(Pipeline):
         """`Pipeline.get_iterator`, an image at a time: images differ in how many candidates."""
         return super().get_iterator(inputs, num_workers, 1, *parameters)
 
-    def preprocess(self, image: Image.Image | str | Path) -> dict:
+    def preprocess(self, image: Image.Image | str | Path, classify_first: bool = True) -> dict:
         """Everything in an image that may be a digit.
+
+        Args:
+            image: Of any kind that the image processor takes.
+            classify_first: Whether to classify a part that is alone before cutting it, which saves
+                the cuts where the network is sure of it. The result is the same. It does not pay
+                for who classifies the candidates of many images at once.
 
         Returns:
             For N candidates, of which the first is all of the image, and n pieces: `pixel_values`
@@ -105,7 +111,8 @@ class NumberRecognitionPipeline(Pipeline):
             ink = processor.find_ink(image)
             scale = -(-max(image.size) // max(ink.shape))
             ink, parts, wide, height, several_lines = find_parts(ink)
-        if list(wide) == [True]:  # sure to be a digit, it costs less than any path with a cut
+        # Sure to be a digit, a part that is alone costs less than any path with a cut.
+        if classify_first and list(wide) == [True]:
             whole = self.forward(whole)
             cost = shape_costs(bounds(parts), height) - np.log(whole["probabilities"].max().item())
             wide = cost > CUT_COST
