@@ -25,7 +25,7 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
-FAINT = 0.8  # of full ink: what nowhere exceeds it is no digit, at the image's edge
+FAINT = 0.8  # of full ink: at the edge of the image, what nowhere exceeds it is a non-digit
 # Lengths, as multiples of the digits' height.
 TALL = 0.5  # of the tallest part: what is as tall may be a digit, and tells how tall digits are
 SMALL = 0.45  # lower pieces are points, dashes, bits of a digit

@@ -169,7 +169,7 @@ def test_pipeline_of_the_hub_reads_where_the_repository_is_not(read, write, tmp_
     assert result["score"] == pytest.approx(here["score"], abs=1e-4)
 
 
-def test_digits_of_a_few_pixels_have_no_room_for_a_cut(read):
+def test_tiny_digits_have_no_room_for_a_cut(read):
     sheet = np.full((200, 200), 255, np.uint8)
     sheet[100:103, 80:84], sheet[100:103, 90:92] = 0, 0
     assert len(read(Image.fromarray(sheet))["digits"]) <= 2
