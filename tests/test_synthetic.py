@@ -34,10 +34,10 @@ def test_same_seed_same_images(digits, made):
 def test_in_the_frame_of_mnist(made):
     for kind, (images, labels) in made.items():
         assert images.dtype == np.uint8 and images.shape[1:] == (28, 28)
-        assert set(labels) <= set(range(-1, 10))
-        shares = {"non_digits": 1, "pieces": 0.6}
-        assert (labels == NON_DIGIT_LABEL).mean() == pytest.approx(shares.get(kind, 0), abs=0.2)
-        assert len(set(labels)) >= 10 or kind == "non_digits"
+        if kind == "pieces":  # of digits, and of what is between them
+            assert 0.4 < (labels == NON_DIGIT_LABEL).mean() < 0.8 and len(set(labels)) > 8
+        else:
+            assert set(labels) == ({NON_DIGIT_LABEL} if kind == "non_digits" else set(range(10)))
     images, _ = made["handwritten"]
     assert all(image.max() >= 250 for image in images)
     spans = [np.ptp(np.nonzero(image > 64), axis=1).max() + 1 for image in images]
