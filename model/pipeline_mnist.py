@@ -6,11 +6,12 @@
     read("photo.jpg")["number"]  # "407"
 
 The way is that of LeCun, Bottou, Bengio & Haffner 1998, "Gradient-based learning applied to
-document recognition", sections V to VII: the ink is cut into pieces, too many rather than too few;
-each run of neighbouring pieces that can be a digit is classified; the number is the cheapest path
-from the first piece to the last. A digit costs -log(confidence), much where a run is a non-digit.
+document recognition", sections V to VII: the ink gets cuts, too many rather than too few; whatever
+lies between two cuts and can be a digit is classified; the number is the cheapest path from the
+left end to the right one. A digit costs -log(confidence), much where it is a non-digit.
 """
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -28,27 +29,33 @@ SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
 FAINT = 0.8  # of full ink: at the edge of the image, what nowhere exceeds it is a non-digit
 # Lengths, as multiples of the digits' height.
 TALL = 0.5  # of the tallest part: what is as tall may be a digit, and tells how tall digits are
-SMALL = 0.45  # lower pieces are points, dashes, bits of a digit
+SMALL = 0.45  # what is lower is points, dashes, bits of a digit
 LINE = 0.7  # where a part as tall as this stands above another, there are two lines
 RULE = 1.2  # longer parts, if low, are rules of a form, and so are longer thin lines
 RULE_THICKNESS = 0.05  # of a rule that digits touch
 UNCUT = 0.6  # narrower parts are not cut
 LONE_UNCUT = 0.75  # a part that is alone is more often one digit
 MIN_UNCUT = 4  # pixels: as narrow parts have no room for a cut
-CUT_EVERY = 0.18  # at most so many cuts to a part's width
-CUT_APART = 0.12  # two cuts, and a cut and the part's end
-MAX_WIDTH = 1.35  # of a digit in several pieces
+SEAM_EVERY = 0.18  # at most so many seams to a part's width
+SEAM_APART = 0.12  # two seams, and a seam and the part's end
+LINE_EVERY = 0.12  # of a part's width: one straight cut
+MAX_WIDTH = 1.35  # of a digit that is cut, or in several parts
 MAX_GAP = 0.25  # between two parts of a digit
 COARSE = 40  # pixels of height: lower digits are found anew in the line alone
-SEAM_ROWS = 80  # of a digit: seams are found in about so many
+CUT_ROWS = 80  # of a digit: cuts are found in about so many
 SPACE = 0.75  # between two digits: a wider gap is a space
+SLANTS = np.array([-0.25, 0, 0.25, 0.5])  # of straight cuts: columns to the right for each row up
+# Areas, as multiples of the height's square.
+SLIVER = 0.01  # two cuts, and a cut and the part's end, have more ink between them
+MIN_INK = 0.02  # of a digit that is cut
 # What a path pays besides -log(confidence).
-CUT_COST = 0.25  # for each cut through a part
-SKIP_COST = 1.5  # for a low piece that is left out
+CUT_COST = 0.5  # for each cut through a part
+SKIP_COST = 1.5  # for what is low and left out
 WIDTH, WIDTH_COST = 0.8, 1.0  # for each height that a digit is wider than this
 HEIGHT, HEIGHT_COST = 0.75, 4.0  # for each height that it is lower than this
-SLANT_COST = 0.05  # of full ink: for each pixel that a cut moves sideways
-PAPER_COST = 0.01  # of full ink: for each pixel of a cut through the background
+# What a seam pays besides the ink that it crosses, as shares of full ink.
+SLANT_COST = 0.05  # for each pixel that it moves sideways
+PAPER_COST = 0.01  # for each pixel of background
 
 
 class NumberRecognitionPipeline(Pipeline):
@@ -80,20 +87,17 @@ class NumberRecognitionPipeline(Pipeline):
         """`Pipeline.get_iterator`, an image at a time: images differ in how many candidates."""
         return super().get_iterator(inputs, num_workers, 1, *parameters)
 
-    def preprocess(self, image: Image.Image | str | Path, classify_first: bool = True) -> dict:
+    def preprocess(self, image: Image.Image | str | Path) -> dict:
         """Everything in an image that may be a digit.
 
         Args:
             image: Of any kind that the image processor takes.
-            classify_first: Whether to classify a part that is alone before cutting it, which saves
-                the cuts where the network is sure of it. The result is the same. It does not pay
-                for who classifies the candidates of many images at once.
 
         Returns:
-            For N candidates, of which the first is all of the image, and n pieces: `pixel_values`
-            (N, 1, 28, 28) float32 0-1; `boxes` (N, 4) int, xmin, ymin, xmax and ymax in pixels of
-            the image; `runs` (N, 2) int, the first piece of each and the one after its last;
-            `costs` (N,) float, of its shape; `low` (n,) bool, the pieces that can be left out;
+            For N candidates, of which the first is all of the image, and M low pieces, which can be
+            left out: `pixel_values` (N, 1, 28, 28) float32 0-1; `boxes` (N, 4) int, xmin, ymin,
+            xmax and ymax in pixels of the image; `runs` (N + M, 2) int, the gaps between which each
+            lies, as `find_gaps` orders them; `costs` (N + M,) float, of its shape and cuts;
             `height` of the digits in pixels; `several_lines`, a bool. N is 0 in a blank image.
         """
         processor = self.image_processor
@@ -101,42 +105,44 @@ class NumberRecognitionPipeline(Pipeline):
         ink = processor.find_ink(image)
         scale = -(-max(image.size) // max(ink.shape))  # by which `find_ink` has reduced the image
         framed = [processor.frame_ink(ink)]
-        whole = {"pixel_values": torch.from_numpy(framed[0][None, None])}
         ink, parts, wide, height, several_lines = find_parts(ink)
         corner = np.zeros(2, int)  # of the part of the image that `ink` shows
-        if scale > 1 and height < COARSE and len(wide) > 1:  # the line alone is reduced less
+        if scale > 1 and height < COARSE and (len(wide) > 1 or wide.any()):
             margin = int(height) * np.array([-1, -1, 1, 1])
             box = (join(bounds(parts)) + margin).clip(0) * scale
-            corner, image = box[:2], processor.crop(image, box)
+            corner, image = box[:2], processor.crop(image, box)  # the line alone is reduced less
             ink = processor.find_ink(image)
             scale = -(-max(image.size) // max(ink.shape))
             ink, parts, wide, height, several_lines = find_parts(ink)
-        # Sure to be a digit, a part that is alone costs less than any path with a cut.
-        if classify_first and list(wide) == [True]:
-            whole = self.forward(whole)
-            cost = shape_costs(bounds(parts), height) - np.log(whole["probabilities"].max().item())
-            wide = cost > CUT_COST
         wide &= not several_lines
-        pieces, cuts = cut(ink, parts, wide, height)
-        boxes = bounds(pieces)
-        low = boxes[:, 3] - boxes[:, 1] < SMALL * height
-        runs = [(0, len(low))][: len(low)]
-        if not several_lines:
-            runs += [run for run in find_runs(boxes, height) if run not in runs]
-        boxes = np.array([join(boxes[first:last]) for first, last in runs], int).reshape(-1, 4)
-        if len(runs) > 1:
-            pieces = np.where(pieces, pieces, ndimage.grey_dilation(pieces, 3))  # with soft edges
-        for (first, last), (left, top, right, bottom) in zip(runs[1:], boxes[1:], strict=True):
-            place = slice(top, bottom), slice(left, right)
-            mask = (pieces[place] > first) & (pieces[place] <= last)
-            framed.append(processor.frame_part(ink[place] * mask))
-        runs = np.array(runs, int).reshape(-1, 2)
-        return (whole if len(runs) == 1 else {}) | {
-            "pixel_values": torch.from_numpy(np.stack(framed)[: len(runs), None]),
+        known = {}
+        if wide.any():  # sure to be a digit, a part costs less than any path that cuts it
+            boxes = bounds(parts)[wide]
+            if len(wide) > 1:
+                framed[1:] = [
+                    processor.frame_part((ink * (parts == number))[place(box)])
+                    for number, box in zip(np.flatnonzero(wide) + 1, boxes, strict=True)
+                ]
+            known = self.forward({"pixel_values": stack(framed[-len(boxes) :])})
+            confidences = known["probabilities"].max(1).values.numpy()
+            wide[wide] = shape_costs(boxes, height) - np.log(confidences) > CUT_COST
+        before, is_cut = find_gaps(ink, parts, wide, height)
+        runs, boxes, low = find_runs(before & (parts > 0), is_cut, height)
+        if several_lines:
+            runs, boxes, low = runs[:1], boxes[:1], low[:1]
+        runs, boxes, count = runs[low.argsort(kind="stable")], boxes[~low], (~low).sum()
+        framed[1:] = [
+            processor.frame_part((ink * (before[last] & ~before[first]))[place(box)])
+            for (first, last), box in zip(runs[1:count], boxes[1:], strict=True)
+        ]
+        costs = CUT_COST / 2 * is_cut[runs].sum(1)
+        costs[:count] += shape_costs(boxes, height)
+        costs[count:] += SKIP_COST
+        return (known if count == 1 else {}) | {
+            "pixel_values": stack(framed[:count]),
             "boxes": boxes * scale + np.tile(corner, 2),
             "runs": runs,
-            "costs": CUT_COST / 2 * cuts[runs].sum(1) + shape_costs(boxes, height),
-            "low": low,
+            "costs": costs,
             "height": height * scale,
             "several_lines": several_lines,
         }
@@ -149,7 +155,7 @@ class NumberRecognitionPipeline(Pipeline):
         return candidates | {"probabilities": logits.float().softmax(-1)}
 
     def find_path(self, candidates: dict, probabilities: np.ndarray) -> tuple[list[int], float]:
-        """The cheapest way to take all pieces of an image as digits.
+        """The cheapest way to take all of an image as digits.
 
         Args:
             candidates: As `preprocess` gives them.
@@ -159,15 +165,18 @@ class NumberRecognitionPipeline(Pipeline):
             The indices of the candidates on the path, from left to right, and the product of their
             confidences, 0-1; an empty list and 0 if there are no candidates.
         """
-        confidences = probabilities.max(1, initial=1e-9)
-        costs = candidates["costs"] - np.log(confidences)
-        paths = [(0.0, [])]  # to each gap between pieces: the cost and the candidates
-        for end, low in enumerate(candidates["low"], 1):
-            arriving = np.flatnonzero(candidates["runs"][:, 1] == end)
-            ways = [(paths[candidates["runs"][i, 0]], costs[i], [int(i)]) for i in arriving]
-            ways += [(paths[-1], SKIP_COST, [])] * bool(low)
-            paths.append(min([(p[0] + c, p[1] + i) for p, c, i in ways], default=(np.inf, [])))
-        path = paths[-1][1]
+        count, confidences = len(probabilities), probabilities.max(1, initial=1e-9)
+        costs = candidates["costs"].copy()
+        costs[:count] -= np.log(confidences)
+        runs = candidates["runs"]
+        end = int(runs.max(initial=0))
+        cheapest = [(0.0, []), *[(np.inf, [])] * end]  # to each gap: the cost and the candidates
+        for i in runs[:, 0].argsort(kind="stable").tolist():
+            first, last = runs[i]
+            cost, path = cheapest[first]
+            way = cost + costs[i], path + [i] * int(i < count)
+            cheapest[last] = min(cheapest[last], way)
+        path = cheapest[end][1]
         return path, float(confidences[path].prod()) if path else 0.0
 
     def spell(self, candidates: dict, probabilities: np.ndarray, path: list[int]) -> str:
@@ -198,18 +207,6 @@ class NumberRecognitionPipeline(Pipeline):
         if outputs["several_lines"] and number == "?":
             result["message"] = "The image seems to hold several lines. Crop it to one."
         return result
-
-
-def find_pieces(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, bool]:
-    """Cut (H, W) ink into pieces of digits.
-
-    Returns:
-        The ink, 0-1; the pieces (H, W) int, 1 to n from left to right, 0 for the background;
-        whether there is a cut before each piece and after the last, (n + 1) bool; the
-        digits' height in pixels; and whether there are several lines.
-    """
-    ink, parts, wide, height, several_lines = find_parts(ink)
-    return ink, *cut(ink, parts, wide, height), height, several_lines
 
 
 def find_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, bool]:
@@ -271,21 +268,67 @@ def rules(inside: np.ndarray) -> np.ndarray:
     return line & (inside & ~line).any()  # a lone dash stays
 
 
-def cut(
+def find_gaps(
     ink: np.ndarray, parts: np.ndarray, wide: np.ndarray, height: float
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Cut those parts that are `wide`: the pieces and cuts of `find_pieces`."""
-    pieces, cuts = np.zeros_like(parts), [False]
-    for part, place in enumerate(ndimage.find_objects(parts), 1):
-        mask = parts[place] == part
-        index = np.zeros(mask.shape, int)
-        if wide[part - 1]:
-            for seam in find_seams(ink[place] * mask, height):
-                index += np.arange(mask.shape[1]) > seam[:, None]
-        used, index = np.unique(index[mask], return_inverse=True)  # a seam may cut nothing off
-        pieces[place][mask] = len(cuts) + index
-        cuts += [True] * (len(used) - 1) + [False]
-    return pieces, np.array(cuts)
+    """Where one digit may end and the next begin, from left to right.
+
+    Args:
+        ink: (H, W) 0-1.
+        parts: (H, W) int, the number of each part of it from 1 on, 0 for the background.
+        wide: (n,) bool, which parts to cut.
+        height: Of the digits, in pixels.
+
+    Returns:
+        For G gaps, of which the first is before all ink and the last after it: what lies before
+        each, (G, H, W) bool, soft edges included; and whether it is a cut, (G,) bool.
+    """
+    parts = np.where(parts, parts, ndimage.grey_dilation(parts, 3))
+    before, is_cut = [np.zeros_like(parts, bool)], [False]
+    for number, box in enumerate(bounds(parts), 1):
+        earlier, part = (parts > 0) & (parts < number), parts == number
+        if wide[number - 1]:
+            inside, x = part[place(box)], np.arange(box[2] - box[0])
+            for columns in find_cuts(ink[place(box)] * inside, height):
+                before.append(earlier.copy())
+                before[-1][place(box)] |= inside & (x <= columns[:, None])
+                is_cut.append(True)
+        before.append(earlier | part)
+        is_cut.append(False)
+    return np.array(before), np.array(is_cut)
+
+
+def find_cuts(ink: np.ndarray, height: float) -> np.ndarray:
+    """The cuts through a part (h, w), from left to right, (K, h) int: their columns."""
+    step = max(1, round(height / CUT_ROWS))
+    rows = np.arange(len(ink)) // step
+    ink, height = ink[step // 2 :: step, step // 2 :: step], height / step
+    cuts = [*find_seams(ink, height), *find_lines(ink, height)]
+    inside, kept, before = ink > EDGE_LEVEL, [], np.zeros_like(ink, bool)
+    for cut in sorted(cuts, key=np.mean):
+        left = inside & (np.arange(ink.shape[1]) <= cut[:, None])
+        if min((left ^ before).sum(), (inside & ~left).sum()) > SLIVER * height**2:
+            kept, before = [*kept, cut], left
+    cuts = np.reshape(kept, (-1, len(ink)))[:, np.minimum(rows, len(ink) - 1)]
+    return step * cuts + step // 2
+
+
+def find_lines(ink: np.ndarray, height: float) -> np.ndarray:
+    """Straight cuts through a part (h, w), one in each stretch of its width -> columns (K, h) int.
+
+    Where two strokes have become one, the right cut runs along it, however much ink it crosses. So
+    there is a cut everywhere: that which crosses least.
+    """
+    rows, columns = ink.shape
+    every = max(2, int(LINE_EVERY * height))
+    lean = np.rint(SLANTS[:, None] * (rows / 2 - np.arange(rows))).astype(int)  # (slants, rows)
+    x = np.arange(columns) + lean[..., None] + rows
+    cost = np.pad(ink, ((0, 0), (rows, rows)))[np.arange(rows)[:, None], x].sum(1)
+    lines = []
+    for left in range(every // 2, columns - every, every):
+        slant, x = np.unravel_index(cost[:, left : left + every].argmin(), (len(SLANTS), every))
+        lines.append(left + x + lean[slant])
+    return np.array(lines, int).reshape(-1, rows)
 
 
 def find_seams(ink: np.ndarray, height: float) -> np.ndarray:
@@ -294,20 +337,16 @@ def find_seams(ink: np.ndarray, height: float) -> np.ndarray:
     Seams are the minimum-cost paths of seam carving (Avidan & Shamir 2007, section 3) through each
     column of the middle row, of which the local minima are kept.
     """
-    step = max(1, round(height / SEAM_ROWS))
-    small = ink[step // 2 :: step, step // 2 :: step]  # precise enough, and quicker
-    middle, apart = len(small) // 2, max(2, int(CUT_APART * height / step))
-    cost = np.pad(small + PAPER_COST, ((0, 0), (1, 1)), constant_values=len(small))
+    middle, apart = len(ink) // 2, max(2, int(SEAM_APART * height))
+    cost = np.pad(ink + PAPER_COST, ((0, 0), (1, 1)), constant_values=len(ink))
     upper, lower = accumulate(cost[: middle + 1]), accumulate(cost[middle:][::-1])
     through = (upper[-1] + lower[-1] - cost[middle])[1:-1]
     lowest = ndimage.minimum_filter1d(through, apart // 2 * 2 + 1) == through
     valleys = ndimage.find_objects(ndimage.label(lowest[apart:-apart])[0])
     columns = np.array([apart + (x.start + x.stop - 1) // 2 for (x,) in valleys], int)
-    count = int(ink.shape[1] / height / CUT_EVERY) - 1
+    count = int(ink.shape[1] / height / SEAM_EVERY) - 1
     columns = np.sort(columns[through[columns].argsort()[:count]]) + 1
-    seams = np.vstack([trace(upper, columns), trace(lower, columns)[-2::-1]]).T - 1
-    rows = np.minimum(np.arange(len(ink)) // step, len(small) - 1)
-    return step * seams[:, rows] + step // 2
+    return np.vstack([trace(upper, columns), trace(lower, columns)[-2::-1]]).T - 1
 
 
 def accumulate(cost: np.ndarray) -> np.ndarray:
@@ -336,25 +375,66 @@ def shape_costs(boxes: np.ndarray, height: float) -> np.ndarray:
     return WIDTH_COST * np.maximum(wide - WIDTH, 0) + HEIGHT_COST * np.maximum(HEIGHT - tall, 0)
 
 
-def find_runs(boxes: np.ndarray, height: float) -> list[tuple[int, int]]:
-    """The runs of pieces whose size a digit can have: the first, and the one after the last."""
-    runs = []
-    for first in range(len(boxes)):
-        for last in range(first + 1, len(boxes) + 1):
-            left, top, right, bottom = join(boxes[first:last])
-            gap = boxes[last - 1, 0] - boxes[first : last - 1, 2].max(initial=0)
-            wide = right - left > MAX_WIDTH * height or gap > MAX_GAP * height
-            if wide and last - first > 1:
-                break
-            if bottom - top >= SMALL * height:
-                runs.append((first, last))
-    return runs
+def find_runs(
+    before: np.ndarray, is_cut: np.ndarray, height: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What lies between two gaps and can be a digit by its size, or is too low for one.
+
+    Args:
+        before: (G, H, W) bool, and
+        is_cut: (G,) bool, as `find_gaps` gives them, but without soft edges.
+        height: Of the digits, in pixels.
+
+    Returns:
+        For n runs, of which the first is everything, the gaps before and after it, (n, 2) int; the
+        box around it, (n, 4) int; and whether it is too low for a digit, (n,) bool.
+    """
+    starts = (before[-1] & ~before).any(1).argmax(1)  # the first column after each gap
+    stops = before.shape[2] - before.any(1)[:, ::-1].argmax(1)
+    ends = np.flatnonzero(~is_cut).tolist()
+    needed = {(0, ends[-1]), *itertools.pairwise(ends)}  # the line and its parts, however large
+    runs, boxes = [], []
+    pairs = itertools.combinations(range(len(before)), 2)
+    for first, last in dict.fromkeys([(0, ends[-1]), *pairs]):
+        columns = slice(starts[first], stops[last])
+        if columns.stop - columns.start > 2 * MAX_WIDTH * height and (first, last) not in needed:
+            continue
+        start, end = before[first, :, columns], before[last, :, columns]
+        inside = end & ~start
+        if not inside.any():
+            continue
+        box = bounds(inside.astype(int))[0] + [columns.start, 0, columns.start, 0]
+        apart = np.diff(np.flatnonzero(inside.any(0))).max(initial=0)
+        can_be_digit = (
+            box[2] - box[0] <= MAX_WIDTH * height
+            and apart <= MAX_GAP * height + 1
+            and inside.sum() >= MIN_INK * height**2
+            and not (start & ~end).any()  # the cuts cross
+        )
+        if can_be_digit or (first, last) in needed:
+            runs.append((first, last))
+            boxes.append(box)
+    runs, boxes = np.array(runs, int).reshape(-1, 2), np.array(boxes, int).reshape(-1, 4)
+    low = boxes[:, 3] - boxes[:, 1] < SMALL * height
+    low[:1] = False
+    return runs, boxes, low
 
 
 def bounds(labels: np.ndarray) -> np.ndarray:
     """The boxes (n, 4) of labels 1 to n in (H, W): left, top, right, bottom."""
     found = ndimage.find_objects(labels)
     return np.array([(x.start, y.start, x.stop, y.stop) for y, x in found], int).reshape(-1, 4)
+
+
+def place(box: np.ndarray) -> tuple[slice, slice]:
+    """Where a box lies in an array."""
+    left, top, right, bottom = box
+    return slice(top, bottom), slice(left, right)
+
+
+def stack(framed: list[np.ndarray]) -> torch.Tensor:
+    """Framed digits (28, 28) as the model takes them, (n, 1, 28, 28)."""
+    return torch.from_numpy(np.reshape(framed, (-1, 1, IMAGE_SIZE, IMAGE_SIZE)))
 
 
 def join(boxes: np.ndarray) -> np.ndarray:

@@ -9,7 +9,7 @@ from training.data import NON_DIGIT_LABEL
 from training.handwriting import draw, smooth_line, vary, ways_of_writing
 from training.non_digits import NON_DIGITS
 from training.pieces import label_of, set_side_by_side
-from training.synthetic import SHARES, make_images
+from training.synthetic import SHARES, make_image, make_images
 
 
 @pytest.fixture(scope="module")
@@ -34,14 +34,23 @@ def test_same_seed_same_images(digits, made):
 def test_in_the_frame_of_mnist(made):
     for kind, (images, labels) in made.items():
         assert images.dtype == np.uint8 and images.shape[1:] == (28, 28)
-        if kind == "pieces":  # of digits, and of what is between them
-            assert 0.4 < (labels == NON_DIGIT_LABEL).mean() < 0.8 and len(set(labels)) > 8
-        else:
+        if kind != "pieces":
             assert set(labels) == ({NON_DIGIT_LABEL} if kind == "non_digits" else set(range(10)))
     images, _ = made["handwritten"]
     assert all(image.max() >= 250 for image in images)
     spans = [np.ptp(np.nonzero(image > 64), axis=1).max() + 1 for image in images]
     assert np.isin(spans, (19, 20, 21)).mean() > 0.95
+
+
+def test_pieces_are_of_all_digits_and_of_what_is_between_them(digits):
+    images, labels = np.stack([np.asarray(image) for image in digits[0]]), digits[1]
+    numbers = np.random.default_rng(0).integers(0, len(images), (200, 3))
+    pieces = [
+        make_image("pieces", labels[chosen], images[chosen], (7, i))[1]
+        for i, chosen in enumerate(numbers)
+    ]
+    assert 0.4 < np.mean(np.equal(pieces, NON_DIGIT_LABEL)) < 0.8
+    assert set(pieces) == {NON_DIGIT_LABEL, *range(10)}
 
 
 @pytest.mark.parametrize("label", [*"0123456789", "-"])

@@ -12,7 +12,7 @@ import numpy as np
 from scipy import ndimage
 
 from image_processing_mnist import DIGIT_SIZE, IMAGE_SIZE, MnistImageProcessor
-from pipeline_mnist import EDGE_LEVEL, bounds, find_pieces, find_runs, join
+from pipeline_mnist import EDGE_LEVEL, find_gaps, find_parts, find_runs, place
 from training.data import NON_DIGIT_LABEL
 from training.handwriting import draw, write
 
@@ -44,22 +44,18 @@ def random_piece(
     order = [0, 0 if rng.random() < TWICE else 1, 2][: 3 if rng.random() < THREE else 2]
     digits = [digits[n] for n in order]
     layers = set_side_by_side(digits, images[order], rng)
-    ink, pieces, _, height, _ = find_pieces(layers.max(0))
-    boxes = bounds(pieces)
+    ink, parts, wide, height, _ = find_parts(layers.max(0))
+    before, is_cut = find_gaps(ink, parts, wide, height)
+    runs, boxes, low = find_runs(before & (parts > 0), is_cut, height)
     wants_non_digit = rng.random() < NON_DIGIT_SHARE
-    run, label = None, NON_DIGIT_LABEL
-    for first, last in rng.permutation(find_runs(boxes, height)):
-        mask = (pieces > first) & (pieces <= last)
-        if (found := label_of(mask, layers > EDGE_LEVEL, digits)) is not None:
-            run, label = (first, last), found
+    framed, label = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32), NON_DIGIT_LABEL
+    for i in rng.permutation(np.flatnonzero(~low)):
+        soft = before[runs[i, 1]] & ~before[runs[i, 0]]
+        if (found := label_of(soft & (parts > 0), layers > EDGE_LEVEL, digits)) is not None:
+            framed, label = PROCESSOR.frame_part((ink * soft)[place(boxes[i])]), found
             if wants_non_digit == (label == NON_DIGIT_LABEL):
                 break
-    if run is None:
-        return np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32), label
-    left, top, right, bottom = join(boxes[slice(*run)])
-    place = slice(top, bottom), slice(left, right)
-    soft = np.where(pieces, pieces, ndimage.grey_dilation(pieces, 3))[place]
-    return PROCESSOR.frame_part(ink[place] * (soft > run[0]) * (soft <= run[1])), label
+    return framed, label
 
 
 def set_side_by_side(

@@ -42,7 +42,7 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
             file = io.BytesIO(base64.b64decode(content, validate=True))
             image = open_image(file, MAX_SENT_PIXELS)
             about = {"size": image.size, "resting": bool(sent["resting"])}
-            found[index] = read.preprocess(image, classify_first=False) | about
+            found[index] = read.preprocess(image) | about
         except (TypeError, KeyError, AttributeError, ValueError, gr.Error):
             problem = "The sheet did not arrive whole. Please write once more."
             answers[index] = {"kind": "error", "line": problem}
