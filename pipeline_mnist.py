@@ -13,6 +13,7 @@ left end to the right one. A digit costs -log(confidence), much where it is a no
 
 import itertools
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -31,6 +32,7 @@ FAINT = 0.8  # of full ink: at the edge of the image, what nowhere exceeds it is
 TALL = 0.5  # of the tallest part: what is as tall may be a digit, and tells how tall digits are
 SMALL = 0.45  # what is lower is points, dashes, bits of a digit
 LINE = 0.7  # where a part as tall as this stands above another, there are two lines
+LONG = 1.5  # times as wide as high, a part is straightened: digits touch each other or a rule
 RULE = 1.2  # longer parts, if low, are rules of a form, and so are longer thin lines
 RULE_THICKNESS = 0.05  # of a rule that digits touch
 UNCUT = 0.6  # narrower parts are not cut
@@ -45,6 +47,7 @@ COARSE = 40  # pixels of height: lower digits are found anew in the line alone
 CUT_ROWS = 80  # of a digit: cuts are found in about so many
 SPACE = 0.75  # between two digits: a wider gap is a space
 SLANTS = np.array([-0.25, 0, 0.25, 0.5])  # of straight cuts: columns to the right for each row up
+SLOPES = np.linspace(-0.16, 0.16, 81)  # of a line: rows down for each column to the right
 # Areas, as multiples of the height's square.
 SLIVER = 0.01  # two cuts, and a cut and the part's end, have more ink between them
 MIN_INK = 0.02  # of a digit that is cut
@@ -105,15 +108,15 @@ class NumberRecognitionPipeline(Pipeline):
         ink = processor.find_ink(image)
         scale = -(-max(image.size) // max(ink.shape))  # by which `find_ink` has reduced the image
         framed = [processor.frame_ink(ink)]
-        ink, parts, wide, height, several_lines = find_parts(ink)
-        corner = np.zeros(2, int)  # of the part of the image that `ink` shows
-        if scale > 1 and height < COARSE and (len(wide) > 1 or wide.any()):
-            margin = int(height) * np.array([-1, -1, 1, 1])
-            box = (join(bounds(parts)) + margin).clip(0) * scale
+        line, corner = find_line(ink), np.zeros(2, int)
+        if scale > 1 and line.height < COARSE and (len(line.wide) > 1 or line.wide.any()):
+            margin = int(line.height) * np.array([-1, -1, 1, 1])
+            box = (line.before_straightening(join(bounds(line.parts))) + margin).clip(0) * scale
             corner, image = box[:2], processor.crop(image, box)  # the line alone is reduced less
             ink = processor.find_ink(image)
             scale = -(-max(image.size) // max(ink.shape))
-            ink, parts, wide, height, several_lines = find_parts(ink)
+            line = find_line(ink)
+        ink, parts, wide, height, several_lines, _ = line
         wide &= not several_lines
         known = {}
         if wide.any():  # sure to be a digit, a part costs less than any path that cuts it
@@ -140,7 +143,7 @@ class NumberRecognitionPipeline(Pipeline):
         costs[count:] += SKIP_COST
         return (known if count == 1 else {}) | {
             "pixel_values": stack(framed[:count]),
-            "boxes": boxes * scale + np.tile(corner, 2),
+            "boxes": line.before_straightening(boxes) * scale + np.tile(corner, 2),
             "runs": runs,
             "costs": costs,
             "height": height * scale,
@@ -209,18 +212,36 @@ class NumberRecognitionPipeline(Pipeline):
         return result
 
 
-def find_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, float, bool]:
-    """The connected parts of (H, W) ink, without dirt, borders and rules.
+class Line(NamedTuple):
+    """What `find_line` finds."""
 
-    Returns:
-        The ink, 0-1; the parts (H, W) int, 1 to n from left to right, 0 for the background;
-        whether each is so wide that it may hold several digits, (n,) bool; the digits' height in
-        pixels; and whether there are several lines.
-    """
+    ink: np.ndarray  # (H, W) 0-1
+    parts: (
+        np.ndarray
+    )  # (H, W) int: those that are connected, 1 to n from left to right, 0 elsewhere
+    wide: np.ndarray  # (n,) bool: whether each is so wide that it may hold several digits
+    height: float  # of the digits, in pixels
+    several_lines: bool
+    drops: np.ndarray  # (W,) int: how much lower each column was before it was straightened
+
+    def before_straightening(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes (..., 4) where they were."""
+        middles = (boxes[..., 0] + boxes[..., 2]) // 2
+        return boxes + self.drops[middles][..., None] * np.array([0, 1, 0, 1])
+
+
+def find_line(ink: np.ndarray) -> Line:
+    """The digits in (H, W) ink, without dirt, borders and rules."""
+    drops = np.zeros(ink.shape[1], int)
     if not ink.any() or ink.shape == (IMAGE_SIZE, IMAGE_SIZE):  # too small for more than a digit
         parts = (ink > EDGE_LEVEL * ink.max()).astype(int)
-        return ink, parts, np.zeros(parts.max(), bool), 1.0, False
+        return Line(ink, parts, np.zeros(parts.max(), bool), 1.0, False, drops)
     ink = np.minimum(ink / np.quantile(ink[ink > ink.max() / 2], FULL_INK), 1)
+    parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
+    boxes = bounds(parts)
+    wide, tall = (boxes[:, 2:] - boxes[:, :2]).T
+    if (wide > LONG * tall).any():  # digits that touch each other or a rule
+        ink, drops = straighten(ink, parts == wide.argmax() + 1)
     ink = ink * ~rules(ink > EDGE_LEVEL)
     parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
     boxes, areas = bounds(parts), np.bincount(parts.ravel())[1:]
@@ -250,19 +271,43 @@ def find_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, flo
     number[1 + digits] = np.arange(len(digits)) + 1
     number[1:] = number[1 + owner] * kept
     uncut = max((UNCUT if len(digits) > 1 else LONE_UNCUT) * height, MIN_UNCUT)
-    return ink, number[parts], wide[digits] > uncut, height, bool(several_lines)
+    return Line(ink, number[parts], wide[digits] > uncut, height, bool(several_lines), drops)
+
+
+def straighten(ink: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Move the columns of (H, W) ink up or down until a part of it, (H, W) bool, is level.
+
+    Then the squares of the ink in each row have the largest sum (Postl 1986, "Detection of linear
+    oblique structures and skew scan in digitized documents").
+
+    Returns:
+        The ink, (H', W), and how many rows lower each column was, (W,) int.
+    """
+    y, x = np.nonzero(part)
+    levels = [np.bincount((y - slope * x - (y - slope * x).min()).astype(int)) for slope in SLOPES]
+    slope = SLOPES[np.argmax([(level**2).sum() for level in levels])]
+    drops = slope * (np.arange(ink.shape[1]) - ink.shape[1] / 2)
+    margin = int(np.ceil(np.abs(drops).max()))
+    ink = ndimage.affine_transform(
+        ink,
+        [[1, slope], [0, 1]],
+        offset=(drops[0] - margin, 0),
+        output_shape=(len(ink) + 2 * margin, ink.shape[1]),
+        order=1,
+    )
+    return ink, np.rint(drops).astype(int) - margin
 
 
 def rules(inside: np.ndarray) -> np.ndarray:
     """The thin horizontal lines of a form in (H, W) bool, but for what strokes cover of them."""
     height = inside.any(1).sum()
     length, thickness = int(RULE * height), int(RULE_THICKNESS * height) + 1
-    long = inside.sum(1) > length  # rows; few images have any
-    long &= ~ndimage.binary_opening(long, np.ones(thickness + 1))
+    full = inside.sum(1) > length  # rows; few images have any
     line = np.zeros_like(inside)
-    if long.any():
-        line[long] = ndimage.minimum_filter1d(inside[long], length, mode="constant")
-        line[long] = ndimage.maximum_filter1d(line[long], length)
+    if full.any():
+        line[full] = ndimage.minimum_filter1d(inside[full], length, mode="constant")
+        line[full] = ndimage.maximum_filter1d(line[full], length)
+        line[ndimage.binary_opening(line.any(1), np.ones(thickness + 1))] = False
         # A stroke goes on where there is ink right above or below.
         line &= ~ndimage.maximum_filter1d(inside & ~line, 2 * thickness + 1, axis=0)
     return line & (inside & ~line).any()  # a lone dash stays
