@@ -31,19 +31,12 @@ def pen_drawing(
     Takes (28, 28) uint8 and the range of the pen's width in pixels; gives ink. The digit is 60-220
     pixels tall, and five pens or more, as with a thick brush nobody draws small.
     """
-    return _draw(_middle_line(digit), rng, pens)
+    return _draw(middle_line(digit), rng, pens)
 
 
 def tablet_drawing(points: np.ndarray, width: float, rng: np.random.Generator) -> Image.Image:
-    """A digit that was written on a tablet, drawn like `pen_drawing`'s.
-
-    Takes eight points (8, 2) of the pen's way, x and y upwards, 0-100, as in UCI's pen digits
-    (Alimoglu & Alpaydin 1996), and how wide the digit is in heights, which these do not tell.
-    """
-    points = points * (width, -1)
-    way = np.cumsum(np.hypot(*np.diff(points, axis=0, prepend=points[:1]).T) + 1e-3)
-    smooth = Akima1DInterpolator(way, points, method="makima")
-    return _draw(smooth(np.linspace(way[0], way[-1], 600)), rng, (6, 20))
+    """What `tablet_line` takes, a digit written on a tablet, drawn like `pen_drawing`'s."""
+    return _draw(tablet_line(points, width), rng, (6, 20))
 
 
 def scribble(rng: np.random.Generator) -> Image.Image:
@@ -59,18 +52,17 @@ def scribble(rng: np.random.Generator) -> Image.Image:
 
 
 def number_drawing(
-    digits: list[np.ndarray], touching: bool, rng: np.random.Generator
+    lines: list[np.ndarray], touching: bool, rng: np.random.Generator
 ) -> Image.Image:
     """Digits' middle lines drawn in one pen, slant and height on a common baseline, as ink.
 
-    Takes (28, 28) uint8 digits. Neighbours overlap where they are slanted; they touch, or keep half
-    a pen to half of their height apart.
+    Takes points (N, 2) of each, as `middle_line` gives them. Neighbours overlap where they are
+    slanted; they touch, or keep half a pen to half of their height apart.
     """
     height = rng.uniform(60, 130)
     pen, slant = height * rng.uniform(0.06, 0.16), rng.uniform(-0.1, 0.4)
     written = np.zeros((0, 2))
-    for digit in digits:
-        points = _middle_line(digit)
+    for points in lines:
         points = (points - points.max(0)) / np.ptp(points[:, 1]) * height * rng.uniform(0.85, 1.1)
         points[:, 0] -= slant * points[:, 1]
         if len(written):
@@ -185,7 +177,7 @@ def _light(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray
     return gradient * (1 - rng.uniform(0, 0.4) / (1 + np.exp(-edge.clip(-50, 50))))
 
 
-def _middle_line(digit: np.ndarray) -> np.ndarray:
+def middle_line(digit: np.ndarray) -> np.ndarray:
     """Points (N, 2), x and y, close together along the strokes of a digit (28, 28) uint8."""
     enlarged = Image.fromarray(digit).resize((224, 224), Image.Resampling.BICUBIC)
     smooth = ndimage.gaussian_filter(np.asarray(enlarged, np.float32), 3)
@@ -194,6 +186,18 @@ def _middle_line(digit: np.ndarray) -> np.ndarray:
     # A skeleton runs in steps of a pixel; the mean of what is near makes it a curve.
     near = KDTree(points).query_ball_point(points, 7)
     return np.array([points[indices].mean(0) for indices in near])
+
+
+def tablet_line(points: np.ndarray, width: float) -> np.ndarray:
+    """The pen's way, (600, 2), x and y downwards, of a digit that was written on a tablet.
+
+    Takes eight points (8, 2), x and y upwards, 0-100, as in UCI's pen digits (Alimoglu & Alpaydin
+    1996), and how wide the digit is in heights, which these do not tell.
+    """
+    points = points * (width, -1)
+    way = np.cumsum(np.hypot(*np.diff(points, axis=0, prepend=points[:1]).T) + 1e-3)
+    smooth = Akima1DInterpolator(way, points, method="makima")
+    return smooth(np.linspace(way[0], way[-1], 600))
 
 
 def _draw(points: np.ndarray, rng: np.random.Generator, pens: tuple[float, float]) -> Image.Image:

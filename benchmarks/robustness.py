@@ -155,21 +155,32 @@ def digit_rows(digits: np.ndarray, labels: np.ndarray) -> list[Row]:
     ]
 
 
-def tablet_row(pen_digits_file: Path) -> Row:
-    """Digits by other writers than MNIST's, on a tablet.
+def load_pen_digits(pen_digits_file: Path) -> tuple[np.ndarray, np.ndarray]:
+    """Digits by other writers than MNIST's, on a tablet: points (N, 8, 2) 0-100 and labels (N,).
 
     UCI keeps eight points a digit and not where the pen was lifted, so that only those digits are
-    taken that most people write in one stroke, and stretches each to a square: a likely width is
-    drawn.
+    taken that most people write in one stroke.
     """
     digits = np.loadtxt(pen_digits_file, delimiter=",", comments="@", ndmin=2)
-    digits = digits[np.isin(digits[:, 16], (0, 1, 2, 3, 6, 8))][:SLOW]
+    digits = digits[np.isin(digits[:, 16], (0, 1, 2, 3, 6, 8))]
+    return digits[:, :16].reshape(-1, 8, 2), digits[:, 16].astype(int)
+
+
+def likely_width(label: int, rng: np.random.Generator) -> float:
+    """How wide, in heights, a digit may have been that UCI has stretched to a square."""
+    return rng.uniform(0.2, 0.5) if label == 1 else rng.uniform(0.45, 0.85)
+
+
+def tablet_row(pen_digits_file: Path) -> Row:
+    """UCI's pen digits, drawn."""
 
     def drawing(digit, rng):
-        width = rng.uniform(0.2, 0.5) if digit[16] == 1 else rng.uniform(0.45, 0.85)
-        return ImageOps.invert(tablet_drawing(digit[:16].reshape(8, 2), width, rng))
+        points, label = digit
+        return ImageOps.invert(tablet_drawing(points, likely_width(label, rng), rng))
 
-    return Row("UCI pen digits 0, 1, 2, 3, 6, 8", drawing, digits, digits[:, 16].astype(int))
+    points, labels = (column[:SLOW] for column in load_pen_digits(pen_digits_file))
+    digits = list(zip(points, labels, strict=True))
+    return Row("UCI pen digits 0, 1, 2, 3, 6, 8", drawing, digits, labels)
 
 
 def non_digit_rows(fashion_mnist_dir: Path) -> list[Row]:

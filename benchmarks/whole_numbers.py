@@ -4,9 +4,11 @@
     apt-get install fonts-liberation dataset-fashion-mnist           (Debian) words and clothing
     python -m benchmarks.whole_numbers                               the model in model/
     python -m benchmarks.whole_numbers --max_samples 50 --train_val_split 0.1     held-out digits
+    python -m benchmarks.whole_numbers --pen_digits_file penbased.dat     and UCI's pen digits
 
 Prints three Markdown tables. Numbers are composed of MNIST's test digits, drawn with one pen on a
-common baseline: as they are, photographed, and on a form with a rule below and points between.
+common baseline: as they are, photographed, and on a form with a rule below and points between; and
+of digits that other people wrote on a tablet.
 Number i of a row is made with a generator seeded by i, so that every run prints the same.
 """
 
@@ -23,9 +25,15 @@ from rapidfuzz.distance import Levenshtein
 from tqdm import tqdm
 from transformers import HfArgumentParser, pipeline
 
-from benchmarks.images import fonts, number_drawing, photograph
+from benchmarks.images import fonts, middle_line, number_drawing, photograph, tablet_line
 from benchmarks.prediction import photo
-from benchmarks.robustness import Row, make_image, non_digit_rows
+from benchmarks.robustness import (
+    Row,
+    likely_width,
+    load_pen_digits,
+    make_image,
+    non_digit_rows,
+)
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
@@ -81,6 +89,16 @@ def word(font: str | None, rng: np.random.Generator) -> Image.Image:
     return image
 
 
+def mnist_line(image: np.ndarray, label: int, rng: np.random.Generator) -> np.ndarray:
+    """The middle line of one of MNIST's digits."""
+    return middle_line(image)
+
+
+def pen_line(points: np.ndarray, label: int, rng: np.random.Generator) -> np.ndarray:
+    """The line of one of UCI's pen digits."""
+    return tablet_line(points, likely_width(label, rng))
+
+
 KINDS = {"drawing": drawn, "photograph": photographed, "form": on_a_form}
 
 
@@ -96,6 +114,9 @@ class BenchmarkArguments:
     )
     seed: int = field(default=42, metadata={"help": "Of the split."})
     max_samples: int = field(default=SAMPLES, metadata={"help": "Images of a row."})
+    pen_digits_file: Path | None = field(
+        default=None, metadata={"help": "UCI's pen digits: pendigits.tes, or KEEL's penbased.dat."}
+    )
     fashion_mnist_dir: Path = field(
         default=Path("/usr/share/datasets/fashion-mnist"),
         metadata={"help": "Where t10k-images-idx3-ubyte.gz lies (Debian: dataset-fashion-mnist)."},
@@ -103,12 +124,19 @@ class BenchmarkArguments:
 
 
 def compose(
-    kind: Callable, length: int, touching: bool, seed: int, images: np.ndarray, labels: np.ndarray
+    kind: Callable,
+    length: int,
+    touching: bool,
+    seed: int,
+    line: Callable,
+    digits: np.ndarray,
+    labels: np.ndarray,
 ) -> tuple[Image.Image, str]:
-    """One number of a row and what it is, of images (N, 28, 28) uint8 with labels (N,)."""
+    """One number of a row and what it is, of N digits, of which `line` makes middle lines."""
     rng = np.random.default_rng((seed, length, touching))
-    chosen = rng.integers(0, len(images), length)
-    ink = number_drawing(images[chosen], touching, rng)
+    chosen = rng.integers(0, len(digits), length)
+    lines = [line(digits[n], labels[n], rng) for n in chosen]
+    ink = number_drawing(lines, touching, rng)
     return kind(ink, rng), "".join(map(str, labels[chosen]))
 
 
@@ -138,15 +166,18 @@ def milliseconds(call: Callable[[], object], calls: int = 15) -> float:
     return 1000 * min(times)
 
 
-def print_numbers(read: Callable, images: np.ndarray, labels: np.ndarray, count: int) -> None:
-    """The table of numbers, by kind, length and whether digits touch."""
+def print_numbers(read: Callable, rows: list[tuple], count: int) -> None:
+    """The table of numbers, by length and whether digits touch.
+
+    Each of the rows has a name, what to make of the ink, and what `compose` takes as digits.
+    """
     columns = list(measure([{"number": "1", "score": 1}], ["1"]))
     print(f"| numbers | count | {' | '.join(columns)} |\n|---{'|---:' * (len(columns) + 1)}|")
-    for name, kind in KINDS.items():
+    for name, kind, *digits in rows:
         for touching in (False, True):
             together: tuple[list, list] = ([], [])
             for length in LENGTHS[touching:]:
-                tasks = [(kind, length, touching, seed, images, labels) for seed in range(count)]
+                tasks = [(kind, length, touching, seed, *digits) for seed in range(count)]
                 pairs = [compose(*task) for task in tqdm(tasks, leave=False)]
                 row = ([read(image) for image, _ in pairs], [true for _, true in pairs])
                 print_row(f"{name}, {length} digits", touching, *row)
@@ -181,11 +212,10 @@ def print_non_digits(read: Callable, fashion_mnist_dir: Path, count: int) -> Non
         print(f"| {row.name} | {count} | {np.mean(numbers):.1%} |", flush=True)
 
 
-def print_times(read: Callable, classify: Callable, images: np.ndarray, labels: np.ndarray) -> None:
+def print_times(read: Callable, classify: Callable, *digits: Callable | np.ndarray) -> None:
     """The table of times, of one thread, as ratios to `image-classification` of one digit."""
     single, five = (
-        [compose(drawn, length, False, seed, images, labels)[0] for seed in range(8)]
-        for length in (1, 5)
+        [compose(drawn, length, False, seed, *digits)[0] for seed in range(8)] for length in (1, 5)
     )
     large = [five[0].convert("RGB").resize((4000, 3000))]
     print("\n| time as a ratio to image-classification | |\n|---|---:|")
@@ -208,13 +238,18 @@ def main() -> None:
     mnist = to_tensors(splits["train" if arguments.train_val_split else "test"], "image", "label")
     if arguments.train_val_split:
         _, mnist = carve_validation(mnist, arguments.train_val_split, arguments.seed)
-    images, labels = mnist.images.numpy(), mnist.labels.numpy()
+    digits = mnist_line, mnist.images.numpy(), mnist.labels.numpy()
+    rows = [(name, kind, *digits) for name, kind in KINDS.items()]
+    if arguments.pen_digits_file is not None:
+        rows.append(
+            ("UCI pen digits", drawn, pen_line, *load_pen_digits(arguments.pen_digits_file))
+        )
     model = load_pretrained(arguments.model_name_or_path).eval()
     parts = {"model": model, "image_processor": MnistImageProcessor(), "device": "cpu"}
     read, classify = NumberRecognitionPipeline(**parts), pipeline("image-classification", **parts)
-    print_numbers(read, images, labels, arguments.max_samples)
+    print_numbers(read, rows, arguments.max_samples)
     print_non_digits(read, arguments.fashion_mnist_dir, arguments.max_samples)
-    print_times(read, classify, images, labels)
+    print_times(read, classify, *digits)
 
 
 if __name__ == "__main__":
