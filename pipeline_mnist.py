@@ -479,7 +479,8 @@ def place(box: np.ndarray) -> tuple[slice, slice]:
 
 def stack(framed: list[np.ndarray]) -> torch.Tensor:
     """Framed digits (28, 28) as the model takes them, (n, 1, 28, 28)."""
-    return torch.from_numpy(np.reshape(framed, (-1, 1, IMAGE_SIZE, IMAGE_SIZE)))
+    pixels = np.array(framed, np.float32).reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE)
+    return torch.from_numpy(pixels)
 
 
 def join(boxes: np.ndarray) -> np.ndarray:
