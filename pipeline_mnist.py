@@ -32,7 +32,7 @@ FAINT = 0.8  # of full ink: at the edge of the image, what nowhere exceeds it is
 TALL = 0.5  # of the tallest part: what is as tall may be a digit, and tells how tall digits are
 SMALL = 0.45  # what is lower is points, dashes, bits of a digit
 LINE = 0.7  # where a part as tall as this stands above another, there are two lines
-LONG = 1.5  # times as wide as high, a part is straightened: digits touch each other or a rule
+LONG = 1.5  # of the tallest part: as wide a part is a line that can be straightened
 RULE = 1.2  # longer parts, if low, are rules of a form, and so are longer thin lines
 RULE_THICKNESS = 0.05  # of a rule that digits touch
 UNCUT = 0.6  # narrower parts are not cut
@@ -46,6 +46,7 @@ MAX_GAP = 0.25  # between two parts of a digit
 COARSE = 40  # pixels of height: lower digits are found anew in the line alone
 CUT_ROWS = 80  # of a digit: cuts are found in about so many
 SPACE = 0.75  # between two digits: a wider gap is a space
+# Directions.
 SLANTS = np.array([-0.25, 0, 0.25, 0.5])  # of straight cuts: columns to the right for each row up
 SLOPES = np.linspace(-0.16, 0.16, 81)  # of a line: rows down for each column to the right
 # Areas, as multiples of the height's square.
@@ -240,7 +241,7 @@ def find_line(ink: np.ndarray) -> Line:
     parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
     boxes = bounds(parts)
     wide, tall = (boxes[:, 2:] - boxes[:, :2]).T
-    if (wide > LONG * tall).any():  # digits that touch each other or a rule
+    if wide.max() > LONG * tall.max():  # digits that touch each other, or a rule
         ink, drops = straighten(ink, parts == wide.argmax() + 1)
     ink = ink * ~rules(ink > EDGE_LEVEL)
     parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
