@@ -38,16 +38,13 @@ RULE_THICKNESS = 0.05  # of a rule that digits touch
 UNCUT = 0.6  # narrower parts are not cut
 LONE_UNCUT = 0.75  # a part that is alone is more often one digit
 MIN_UNCUT = 4  # pixels: as narrow parts have no room for a cut
-SEAM_EVERY = 0.18  # at most so many seams to a part's width
-SEAM_APART = 0.12  # two seams, and a seam and the part's end
-LINE_EVERY = 0.12  # of a part's width: one straight cut
+CUT_EVERY = 0.16  # of a part's width: two cuts
 MAX_WIDTH = 1.35  # of a digit that is cut, or in several parts
 MAX_GAP = 0.25  # between two parts of a digit
 COARSE = 40  # pixels of height: lower digits are found anew in the line alone
-CUT_ROWS = 80  # of a digit: cuts are found in about so many
 SPACE = 0.75  # between two digits: a wider gap is a space
 # Directions.
-SLANTS = np.array([-0.25, 0, 0.25, 0.5])  # of straight cuts: columns to the right for each row up
+SLANTS = np.array([-0.25, 0, 0.25, 0.5])  # of cuts: columns to the right for each row up
 SLOPES = np.linspace(-0.16, 0.16, 81)  # of a line: rows down for each column to the right
 # Areas, as multiples of the height's square.
 SLIVER = 0.01  # two cuts, and a cut and the part's end, have more ink between them
@@ -57,9 +54,6 @@ CUT_COST = 0.5  # for each cut through a part
 SKIP_COST = 1.5  # for what is low and left out
 WIDTH, WIDTH_COST = 0.8, 1.0  # for each height that a digit is wider than this
 HEIGHT, HEIGHT_COST = 0.75, 4.0  # for each height that it is lower than this
-# What a seam pays besides the ink that it crosses, as shares of full ink.
-SLANT_COST = 0.05  # for each pixel that it moves sideways
-PAPER_COST = 0.01  # for each pixel of background
 
 
 class NumberRecognitionPipeline(Pipeline):
@@ -231,8 +225,8 @@ class Line(NamedTuple):
         return boxes + self.drops[middles][..., None] * np.array([0, 1, 0, 1])
 
 
-def find_line(ink: np.ndarray) -> Line:
-    """The digits in (H, W) ink, without dirt, borders and rules."""
+def find_line(ink: np.ndarray, is_level: bool = False) -> Line:
+    """The digits in (H, W) ink, without dirt, borders and rules; straightened if not `is_level`."""
     drops = np.zeros(ink.shape[1], int)
     if not ink.any() or ink.shape == (IMAGE_SIZE, IMAGE_SIZE):  # too small for more than a digit
         parts = (ink > EDGE_LEVEL * ink.max()).astype(int)
@@ -241,7 +235,7 @@ def find_line(ink: np.ndarray) -> Line:
     parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
     boxes = bounds(parts)
     wide, tall = (boxes[:, 2:] - boxes[:, :2]).T
-    if wide.max() > LONG * tall.max():  # digits that touch each other, or a rule
+    if wide.max() > LONG * tall.max() and not is_level:  # digits that touch each other, or a rule
         ink, drops = straighten(ink, parts == wide.argmax() + 1)
     ink = ink * ~rules(ink > EDGE_LEVEL)
     parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
@@ -345,74 +339,27 @@ def find_gaps(
 
 
 def find_cuts(ink: np.ndarray, height: float) -> np.ndarray:
-    """The cuts through a part (h, w), from left to right, (K, h) int: their columns."""
-    step = max(1, round(height / CUT_ROWS))
-    rows = np.arange(len(ink)) // step
-    ink, height = ink[step // 2 :: step, step // 2 :: step], height / step
-    cuts = [*find_seams(ink, height), *find_lines(ink, height)]
-    inside, kept, before = ink > EDGE_LEVEL, [], np.zeros_like(ink, bool)
-    for cut in sorted(cuts, key=np.mean):
-        left = inside & (np.arange(ink.shape[1]) <= cut[:, None])
-        if min((left ^ before).sum(), (inside & ~left).sum()) > SLIVER * height**2:
-            kept, before = [*kept, cut], left
-    cuts = np.reshape(kept, (-1, len(ink)))[:, np.minimum(rows, len(ink) - 1)]
-    return step * cuts + step // 2
-
-
-def find_lines(ink: np.ndarray, height: float) -> np.ndarray:
-    """Straight cuts through a part (h, w), one in each stretch of its width -> columns (K, h) int.
+    """Straight cuts through a part (h, w), from left to right, (K, h) int: their columns.
 
     Where two strokes have become one, the right cut runs along it, however much ink it crosses. So
-    there is a cut everywhere: that which crosses least.
+    there are cuts in each stretch of the width: of two slants, those that cross least ink.
     """
     rows, columns = ink.shape
-    every = max(2, int(LINE_EVERY * height))
+    every = max(2, int(CUT_EVERY * height))
     lean = np.rint(SLANTS[:, None] * (rows / 2 - np.arange(rows))).astype(int)  # (slants, rows)
     x = np.arange(columns) + lean[..., None] + rows
-    cost = np.pad(ink, ((0, 0), (rows, rows)))[np.arange(rows)[:, None], x].sum(1)
-    lines = []
+    crossed = np.pad(ink, ((0, 0), (rows, rows)))[np.arange(rows)[:, None], x].sum(1)
+    cuts = []
     for left in range(every // 2, columns - every, every):
-        slant, x = np.unravel_index(cost[:, left : left + every].argmin(), (len(SLANTS), every))
-        lines.append(left + x + lean[slant])
-    return np.array(lines, int).reshape(-1, rows)
-
-
-def find_seams(ink: np.ndarray, height: float) -> np.ndarray:
-    """The ways from top to bottom of a part (h, w) that cross little ink -> columns (K, h) int.
-
-    Seams are the minimum-cost paths of seam carving (Avidan & Shamir 2007, section 3) through each
-    column of the middle row, of which the local minima are kept.
-    """
-    middle, apart = len(ink) // 2, max(2, int(SEAM_APART * height))
-    cost = np.pad(ink + PAPER_COST, ((0, 0), (1, 1)), constant_values=len(ink))
-    upper, lower = accumulate(cost[: middle + 1]), accumulate(cost[middle:][::-1])
-    through = (upper[-1] + lower[-1] - cost[middle])[1:-1]
-    lowest = ndimage.minimum_filter1d(through, apart // 2 * 2 + 1) == through
-    valleys = ndimage.find_objects(ndimage.label(lowest[apart:-apart])[0])
-    columns = np.array([apart + (x.start + x.stop - 1) // 2 for (x,) in valleys], int)
-    count = int(ink.shape[1] / height / SEAM_EVERY) - 1
-    columns = np.sort(columns[through[columns].argsort()[:count]]) + 1
-    return np.vstack([trace(upper, columns), trace(lower, columns)[-2::-1]]).T - 1
-
-
-def accumulate(cost: np.ndarray) -> np.ndarray:
-    """The cost (h, w) of the cheapest way from the first row to each pixel."""
-    total = cost.copy()
-    for row in range(1, len(total)):
-        above = total[row - 1]
-        total[row, 1:-1] += np.minimum(above[1:-1], np.minimum(above[:-2], above[2:]) + SLANT_COST)
-    return total
-
-
-def trace(total: np.ndarray, columns: np.ndarray) -> np.ndarray:
-    """The cheapest ways (h, K) from the first row to columns (K,) of the last."""
-    ways = [columns]
-    for above in total[-2::-1]:
-        choices = columns + np.array([[0], [-1], [1]])
-        best = (above[choices] + np.array([[0], [SLANT_COST], [SLANT_COST]])).argmin(0)
-        columns = choices[best, np.arange(len(columns))]
-        ways.append(columns)
-    return np.array(ways[::-1])
+        stretch = crossed[:, left : left + every]
+        for slant in stretch.min(1).argsort()[:2]:
+            cuts.append(left + stretch[slant].argmin() + lean[slant])
+    inside, kept, before = ink > EDGE_LEVEL, [], np.zeros_like(ink, bool)
+    for cut in sorted(cuts, key=np.mean):
+        left = inside & (np.arange(columns) <= cut[:, None])
+        if min((left ^ before).sum(), (inside & ~left).sum()) > SLIVER * height**2:
+            kept, before = [*kept, cut], left
+    return np.array(kept, int).reshape(-1, rows)
 
 
 def shape_costs(boxes: np.ndarray, height: float) -> np.ndarray:

@@ -44,7 +44,7 @@ def random_piece(
     order = [0, 0 if rng.random() < TWICE else 1, 2][: 3 if rng.random() < THREE else 2]
     digits = [digits[n] for n in order]
     layers = set_side_by_side(digits, images[order], rng)
-    ink, parts, wide, height, *_ = find_line(layers.max(0))
+    ink, parts, wide, height, *_ = find_line(layers.max(0), is_level=True)
     before, is_cut = find_gaps(ink, parts, wide, height)
     runs, boxes, low = find_runs(before & (parts > 0), is_cut, height)
     wants_non_digit = rng.random() < NON_DIGIT_SHARE
