@@ -1,6 +1,7 @@
 """The parts of the page: each a `gr.HTML` of its own file of HTML and of JavaScript."""
 
 import base64
+import copy
 import mimetypes
 from collections.abc import Callable
 from pathlib import Path
@@ -71,7 +72,8 @@ class Inside(Component):
     """Shows its value, a digit's `seen` (ui/reading.py) or "", layer by layer while it is open."""
 
     def __init__(self, model: PreTrainedModel):
-        traced = batched(lambda digits: trace(model, np.stack(digits)))
+        own = copy.deepcopy(model)  # hooks would see the answers' passes, too
+        traced = batched(lambda digits: trace(own, np.stack(digits)))
 
         async def look(seen: object) -> dict:
             try:

@@ -36,28 +36,32 @@ def saliency_maps(model: PreTrainedModel, pixel_values: torch.Tensor) -> np.ndar
     return support / np.maximum(support.max((1, 2), keepdims=True), 1e-12)
 
 
-@torch.inference_mode()
 def trace(model: PreTrainedModel, digits: np.ndarray) -> list[dict]:
-    """What the layers make of digits (B, 28, 28) uint8: for each digit a dict.
+    """What the layers make of digits (B, 28, 28) uint8, by forward hooks: for each digit a dict.
 
     levels   of each stage the feature maps, highest mean first, and the values of the dense layer:
              0-255 of the layer's maximum, in base64
     outputs  ten logits
     """
-    values, activations = torch.from_numpy(digits)[:, None] / 255, []
-    for module in (*model.features, *model.head):
-        values = module(values)
-        activations += [values] * isinstance(module, nn.ReLU)
+    relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
+    layers = []
+    hooks = [
+        relu.register_forward_hook(lambda *passed: layers.append(passed[-1]))
+        for relu in (*relus[1::2], relus[-1])  # a stage has two, the dense layer one
+    ]
+    with torch.inference_mode():
+        logits = model(torch.from_numpy(digits)[:, None] / 255).logits
+    for hook in hooks:
+        hook.remove()
 
     def encode(layer: torch.Tensor) -> str:
         if layer.ndim == 3:
             layer = layer[layer.mean((1, 2)).argsort(descending=True)]
         return levels((layer / layer.max().clamp(min=1e-12)).numpy())
 
-    layers = (*activations[1::2], activations[-1])  # a stage has two, the dense layer one
     return [
         {"levels": [encode(layer) for layer in of_digit], "outputs": outputs.tolist()}
-        for *of_digit, outputs in zip(*layers, values, strict=True)
+        for *of_digit, outputs in zip(*layers, logits, strict=True)
     ]
 
 
