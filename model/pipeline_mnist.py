@@ -394,19 +394,19 @@ def find_runs(
             continue
         start, end = before[first, :, columns], before[last, :, columns]
         inside = end & ~start
-        if not inside.any():
-            continue
-        box = bounds(inside.astype(int))[0] + [columns.start, 0, columns.start, 0]
-        apart = np.diff(np.flatnonzero(inside.any(0))).max(initial=0)
-        can_be_digit = (
-            box[2] - box[0] <= MAX_WIDTH * height
-            and apart <= MAX_GAP * height + 1
-            and inside.sum() >= MIN_INK * height**2
-            and not (start & ~end).any()  # the cuts cross
-        )
-        if can_be_digit or (first, last) in needed:
+        x = np.flatnonzero(inside.any(0))
+        if len(x) and (
+            (first, last) in needed
+            or (
+                x[-1] - x[0] < MAX_WIDTH * height
+                and np.diff(x).max(initial=1) <= MAX_GAP * height + 1
+                and inside.sum() >= MIN_INK * height**2
+                and not (start & ~end).any()  # the cuts cross
+            )
+        ):
+            y = np.flatnonzero(inside.any(1))
             runs.append((first, last))
-            boxes.append(box)
+            boxes.append((columns.start + x[0], y[0], columns.start + x[-1] + 1, y[-1] + 1))
     runs, boxes = np.array(runs, int).reshape(-1, 2), np.array(boxes, int).reshape(-1, 4)
     low = boxes[:, 3] - boxes[:, 1] < SMALL * height
     low[:1] = False
