@@ -342,6 +342,8 @@ def frame_digit(digit: np.ndarray) -> np.ndarray:
 def _widen(digit: np.ndarray, width: float) -> np.ndarray:
     """Widen strokes thinner than `width` pixels to about that, so that scaling keeps them."""
     inside = np.pad(digit > EDGE_LEVEL, 1)
+    if not inside.any():  # fine dots, that reducing has made faint
+        return digit
     # In a bar that is w pixels wide the mean distance to the background is w/4 + 1/2.
     stroke = 4 * ndimage.distance_transform_cdt(inside)[inside].mean() - 2
     missing = 2 * round((width - stroke) / 2)

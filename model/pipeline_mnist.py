@@ -28,6 +28,7 @@ EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
 FAINT = 0.8  # of full ink: at the edge of the image, what nowhere exceeds it is a non-digit
+MOST_PARTS = 100  # a number has fewer, points included
 # Lengths, as multiples of the digits' height.
 TALL = 0.5  # of the tallest part: what is as tall may be a digit, and tells how tall digits are
 SMALL = 0.45  # what is lower is points, dashes, bits of a digit
@@ -39,6 +40,7 @@ UNCUT = 0.6  # narrower parts are not cut
 LONE_UNCUT = 0.75  # a part that is alone is more often one digit
 MIN_UNCUT = 4  # pixels: as narrow parts have no room for a cut
 CUT_EVERY = 0.16  # of a part's width: two cuts
+LONGEST = 12  # of all parts that are cut: longer ones are drawings
 MAX_WIDTH = 1.35  # of a digit that is cut, or in several parts
 MAX_GAP = 0.25  # between two parts of a digit
 COARSE = 40  # pixels of height: lower digits are found anew in the line alone
@@ -112,7 +114,6 @@ class NumberRecognitionPipeline(Pipeline):
             scale = -(-max(image.size) // max(ink.shape))
             line = find_line(ink)
         ink, parts, wide, height, several_lines, _ = line
-        wide &= not several_lines
         known = {}
         if wide.any():  # sure to be a digit, a part costs less than any path that cuts it
             boxes = bounds(parts)[wide]
@@ -123,11 +124,11 @@ class NumberRecognitionPipeline(Pipeline):
                 ]
             known = self.forward({"pixel_values": stack(framed[-len(boxes) :])})
             confidences = known["probabilities"].max(1).values.numpy()
-            wide[wide] = shape_costs(boxes, height) - np.log(confidences) > CUT_COST
+            doubted = shape_costs(boxes, height) - np.log(confidences) > CUT_COST
+            width = (boxes[:, 2] - boxes[:, 0])[doubted].sum()
+            wide[wide] = doubted & (width < LONGEST * height)
         before, is_cut = find_gaps(ink, parts, wide, height)
         runs, boxes, low = find_runs(before & (parts > 0), is_cut, height)
-        if several_lines:
-            runs, boxes, low = runs[:1], boxes[:1], low[:1]
         runs, boxes, count = runs[low.argsort(kind="stable")], boxes[~low], (~low).sum()
         framed[1:] = [
             processor.frame_part((ink * (before[last] & ~before[first]))[place(box)])
@@ -211,9 +212,9 @@ class Line(NamedTuple):
     """What `find_line` finds."""
 
     ink: np.ndarray  # (H, W) 0-1
-    parts: (
-        np.ndarray
-    )  # (H, W) int: those that are connected, 1 to n from left to right, 0 elsewhere
+    # (H, W) int: those that are connected, 1 to n from left to right, 0 elsewhere; or everything as
+    # one, if there are several lines or more parts than a number has.
+    parts: np.ndarray
     wide: np.ndarray  # (n,) bool: whether each is so wide that it may hold several digits
     height: float  # of the digits, in pixels
     several_lines: bool
@@ -239,13 +240,19 @@ def find_line(ink: np.ndarray, is_level: bool = False) -> Line:
         ink, drops = straighten(ink, parts == wide.argmax() + 1)
     ink = ink * ~rules(ink > EDGE_LEVEL)
     parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
-    boxes, areas = bounds(parts), np.bincount(parts.ravel())[1:]
+    areas = np.bincount(parts.ravel(), minlength=2)
+    areas[0] = 0
+    parts, count = ndimage.label((areas > SPECK_SHARE * areas.max())[parts], np.ones((3, 3)))
+    if count > MOST_PARTS:
+        height = float((parts > 0).any(1).sum())
+        return Line(ink, (parts > 0).astype(int), np.zeros(1, bool), height, False, drops)
+    boxes = bounds(parts)
     wide, tall = (boxes[:, 2:] - boxes[:, :2]).T
-    kept = areas > SPECK_SHARE * areas.max()
+    kept = np.ones(count, bool)
     edges = (boxes[:, :2] == 0).sum(1) + (boxes[:, 2:] == ink.shape[::-1]).sum(1)
     if kept.sum() > 1:
         kept &= edges < 4  # a border touches all four edges
-    strong = np.bincount(parts[ink > FAINT], minlength=len(areas) + 1)[1:] > 0
+    strong = np.bincount(parts[ink > FAINT], minlength=count + 1)[1:] > 0
     if (kept & strong).any():  # a table beyond the paper, or a shadow, is fainter
         kept &= (edges == 0) | strong
     height = float(np.median(tall[kept & (tall >= TALL * (tall * kept).max())]))
@@ -266,7 +273,10 @@ def find_line(ink: np.ndarray, is_level: bool = False) -> Line:
     number[1 + digits] = np.arange(len(digits)) + 1
     number[1:] = number[1 + owner] * kept
     uncut = max((UNCUT if len(digits) > 1 else LONE_UNCUT) * height, MIN_UNCUT)
-    return Line(ink, number[parts], wide[digits] > uncut, height, bool(several_lines), drops)
+    parts, is_wide = number[parts], wide[digits] > uncut
+    if several_lines:
+        parts, is_wide = (parts > 0).astype(int), np.zeros(1, bool)
+    return Line(ink, parts, is_wide, height, bool(several_lines), drops)
 
 
 def straighten(ink: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

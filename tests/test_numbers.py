@@ -199,3 +199,17 @@ def test_a_tilted_rule_that_digits_touch_is_no_part_of_them(read, write, degrees
     across, down = np.abs(np.subtract(corners(clean), corners(ruled))).reshape(-1, 2).T
     assert across.max() <= 12  # what lies of the rule between two digits
     assert down.max() <= 3
+
+
+def test_drawings_of_many_parts_or_cuts_cost_no_more_than_numbers(read):
+    paper = np.full((224, 1120), 255, np.uint8)
+    dots, bars, wave = paper.copy(), paper.copy(), paper.copy()
+    dots[::3, ::3] = 0
+    bars[100:140, ::4] = 0
+    x = np.arange(20, 1100)
+    for thickness in range(5):
+        wave[np.int64(112 + 5 * np.sin(x / 3)) + thickness, x] = 0
+    for drawing in (dots, bars, wave):
+        image = Image.fromarray(drawing)
+        assert len(read.preprocess(image)["pixel_values"]) == 1
+        assert read(image)["number"] in "?0123456789"
