@@ -87,11 +87,12 @@ class NumberRecognitionPipeline(Pipeline):
         """`Pipeline.get_iterator`, an image at a time: images differ in how many candidates."""
         return super().get_iterator(inputs, num_workers, 1, *parameters)
 
-    def preprocess(self, image: Image.Image | str | Path) -> dict:
+    def preprocess(self, image: Image.Image | str | Path, cuts: bool = True) -> dict:
         """Everything in an image that may be a digit.
 
         Args:
             image: Of any kind that the image processor takes.
+            cuts: Whether to cut parts that are in doubt. Where digits touch this takes longest.
 
         Returns:
             For N candidates, of which the first is all of the image, and M low pieces, which can be
@@ -114,6 +115,7 @@ class NumberRecognitionPipeline(Pipeline):
             scale = -(-max(image.size) // max(ink.shape))
             line = find_line(ink)
         ink, parts, wide, height, several_lines, _ = line
+        wide &= cuts
         known = {}
         if wide.any():  # sure to be a digit, a part costs less than any path that cuts it
             boxes = bounds(parts)[wide]

@@ -41,8 +41,9 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
             content = sent["image"][:MAX_CHARACTERS].partition(";base64,")[2]
             file = io.BytesIO(base64.b64decode(content, validate=True))
             image = open_image(file, MAX_SENT_PIXELS)
-            about = {"size": image.size, "resting": bool(sent["resting"])}
-            found[index] = read.preprocess(image) | about
+            resting = bool(sent["resting"])
+            about = {"size": image.size, "resting": resting}
+            found[index] = read.preprocess(image, cuts=resting) | about
         except (TypeError, KeyError, AttributeError, ValueError, gr.Error):
             problem = "The sheet did not arrive whole. Please write once more."
             answers[index] = {"kind": "error", "line": problem}
@@ -59,8 +60,9 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
 def describe(read: NumberRecognitionPipeline, candidates: dict, probabilities: np.ndarray) -> dict:
     """The answer to an image, of whose candidates these are the probabilities (N, 10).
 
-    Where as many digits are in doubt as not, `digits` is the whole image as one. There are saliency
-    maps only where the pen rests: else the next image comes before anyone could study them.
+    Where as many digits are in doubt as not, `digits` is the whole image as one. Only where the pen
+    rests are touching digits cut, and are there saliency maps: else the next image comes before
+    anyone could study them.
     """
     config = read.model.config
     threshold = config.confidence_threshold
