@@ -45,7 +45,6 @@ MAX_WIDTH = 1.35  # of a digit that is cut, or in several parts
 MAX_GAP = 0.25  # between two parts of a digit
 COARSE = 40  # pixels of height: lower digits are found anew in the line alone
 SPACE = 0.75  # between two digits: a wider gap is a space
-# Directions.
 SLANTS = np.array([-0.25, 0, 0.25, 0.5])  # of cuts: columns to the right for each row up
 SLOPES = np.linspace(-0.16, 0.16, 81)  # of a line: rows down for each column to the right
 # Areas, as multiples of the height's square.
@@ -385,10 +384,7 @@ def find_runs(
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What lies between two gaps and can be a digit by its size, or is too low for one.
 
-    Args:
-        before: (G, H, W) bool, and
-        is_cut: (G,) bool, as `find_gaps` gives them, but without soft edges.
-        height: Of the digits, in pixels.
+    Takes what `find_gaps` gives, without soft edges, and the digits' height in pixels.
 
     Returns:
         For n runs, of which the first is everything, the gaps before and after it, (n, 2) int; the
