@@ -107,8 +107,10 @@ class NumberRecognitionPipeline(Pipeline):
         framed = [processor.frame_ink(ink)]
         line, corner = find_line(ink), np.zeros(2, int)
         if scale > 1 and line.height < COARSE and (len(line.wide) > 1 or line.wide.any()):
-            margin = int(line.height) * np.array([-1, -1, 1, 1])
-            box = (line.before_straightening(join(bounds(line.parts))) + margin).clip(0) * scale
+            left, top, right, bottom = join(bounds(line.parts))
+            drops, margin = line.drops[left:right], int(line.height) * np.array([-1, -1, 1, 1])
+            box = np.array([left, top + drops.min(), right, bottom + drops.max()])
+            box = (box + margin).clip(0) * scale
             corner, image = box[:2], processor.crop(image, box)  # the line alone is reduced less
             ink = processor.find_ink(image)
             scale = -(-max(image.size) // max(ink.shape))
@@ -222,9 +224,9 @@ class Line(NamedTuple):
     drops: np.ndarray  # (W,) int: how much lower each column was before it was straightened
 
     def before_straightening(self, boxes: np.ndarray) -> np.ndarray:
-        """Boxes (..., 4) where they were."""
-        middles = (boxes[..., 0] + boxes[..., 2]) // 2
-        return boxes + self.drops[middles][..., None] * np.array([0, 1, 0, 1])
+        """Boxes (n, 4) where they were."""
+        middles = (boxes[:, 0] + boxes[:, 2]) // 2
+        return boxes + np.outer(self.drops[middles], [0, 1, 0, 1])
 
 
 def find_line(ink: np.ndarray, is_level: bool = False) -> Line:
@@ -249,10 +251,8 @@ def find_line(ink: np.ndarray, is_level: bool = False) -> Line:
         return Line(ink, (parts > 0).astype(int), np.zeros(1, bool), height, False, drops)
     boxes = bounds(parts)
     wide, tall = (boxes[:, 2:] - boxes[:, :2]).T
-    kept = np.ones(count, bool)
     edges = (boxes[:, :2] == 0).sum(1) + (boxes[:, 2:] == ink.shape[::-1]).sum(1)
-    if kept.sum() > 1:
-        kept &= edges < 4  # a border touches all four edges
+    kept = (edges < 4) | (count == 1)  # a border touches all four edges
     strong = np.bincount(parts[ink > FAINT], minlength=count + 1)[1:] > 0
     if (kept & strong).any():  # a table beyond the paper, or a shadow, is fainter
         kept &= (edges == 0) | strong
@@ -290,8 +290,8 @@ def straighten(ink: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarra
         The ink, (H', W), and how many rows lower each column was, (W,) int.
     """
     y, x = np.nonzero(part)
-    levels = [np.bincount((y - slope * x - (y - slope * x).min()).astype(int)) for slope in SLOPES]
-    slope = SLOPES[np.argmax([(level**2).sum() for level in levels])]
+    rows = [np.bincount((y - slope * x + ink.shape[1]).astype(int)) for slope in SLOPES]
+    slope = SLOPES[np.argmax([(counts**2).sum() for counts in rows])]
     drops = slope * (np.arange(ink.shape[1]) - ink.shape[1] / 2)
     margin = int(np.ceil(np.abs(drops).max()))
     ink = ndimage.affine_transform(

@@ -212,4 +212,4 @@ def test_drawings_of_many_parts_or_cuts_cost_no_more_than_numbers(read):
     for drawing in (dots, bars, wave):
         image = Image.fromarray(drawing)
         assert len(read.preprocess(image)["pixel_values"]) == 1
-        assert read(image)["number"] in "?0123456789"
+        assert len(read(image)["number"]) == 1
