@@ -46,7 +46,7 @@ MAX_GAP = 0.25  # between two parts of a digit
 COARSE = 40  # pixels of height: lower digits are found anew in the line alone
 SPACE = 0.75  # between two digits: a wider gap is a space
 SLANTS = np.array([-0.25, 0, 0.25, 0.5])  # of cuts: columns to the right for each row up
-SLOPES = np.linspace(-0.16, 0.16, 81)  # of a line: rows down for each column to the right
+SLOPE = 0.16  # of a line, at most: rows down or up for each column to the right
 # Areas, as multiples of the height's square.
 SLIVER = 0.01  # two cuts, and a cut and the part's end, have more ink between them
 MIN_INK = 0.02  # of a digit that is cut
@@ -108,9 +108,9 @@ class NumberRecognitionPipeline(Pipeline):
         line, corner = find_line(ink), np.zeros(2, int)
         if scale > 1 and line.height < COARSE and (len(line.wide) > 1 or line.wide.any()):
             left, top, right, bottom = join(bounds(line.parts))
-            drops, margin = line.drops[left:right], int(line.height) * np.array([-1, -1, 1, 1])
-            box = np.array([left, top + drops.min(), right, bottom + drops.max()])
-            box = (box + margin).clip(0) * scale
+            drops, height = line.drops[left:right], int(line.height)
+            sides = left, top + drops.min(), right, bottom + drops.max()
+            box = np.add(sides, (-height, -height, height, height)).clip(0) * scale
             corner, image = box[:2], processor.crop(image, box)  # the line alone is reduced less
             ink = processor.find_ink(image)
             scale = -(-max(image.size) // max(ink.shape))
@@ -290,8 +290,9 @@ def straighten(ink: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarra
         The ink, (H', W), and how many rows lower each column was, (W,) int.
     """
     y, x = np.nonzero(part)
-    rows = [np.bincount((y - slope * x + ink.shape[1]).astype(int)) for slope in SLOPES]
-    slope = SLOPES[np.argmax([(counts**2).sum() for counts in rows])]
+    slopes = np.linspace(-SLOPE, SLOPE, 2 * int(SLOPE * np.ptp(x)) + 1)  # a row apart at the end
+    rows = [np.bincount((y - slope * x + ink.shape[1]).astype(int)) for slope in slopes]
+    slope = slopes[np.argmax([(counts**2).sum() for counts in rows])]
     drops = slope * (np.arange(ink.shape[1]) - ink.shape[1] / 2)
     margin = int(np.ceil(np.abs(drops).max()))
     ink = ndimage.affine_transform(
@@ -307,7 +308,7 @@ def straighten(ink: np.ndarray, part: np.ndarray) -> tuple[np.ndarray, np.ndarra
 def rules(inside: np.ndarray) -> np.ndarray:
     """The thin horizontal lines of a form in (H, W) bool, but for what strokes cover of them."""
     height = inside.any(1).sum()
-    length, thickness = int(RULE * height), int(RULE_THICKNESS * height) + 1
+    length, thickness = int(RULE * height), int(RULE_THICKNESS * height) + 2  # with soft edges
     full = inside.sum(1) > length  # rows; few images have any
     line = np.zeros_like(inside)
     if full.any():

@@ -213,3 +213,13 @@ def test_drawings_of_many_parts_or_cuts_cost_no_more_than_numbers(read):
         image = Image.fromarray(drawing)
         assert len(read.preprocess(image)["pixel_values"]) == 1
         assert len(read(image)["number"]) == 1
+
+
+@pytest.mark.parametrize("degrees", [-6, 6])
+def test_a_small_tilted_line_across_a_large_photograph_is_read_to_its_ends(read, write, degrees):
+    image, boxes = write("4071825963407")
+    image.paste(60, (4, boxes[0][3] - 2, image.width - 4, boxes[0][3] + 1))
+    photograph = Image.new("L", (2400, 1800), 255)
+    photograph.paste(image, (400, 800))
+    result = read(photograph.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255))
+    assert result["number"].replace(" ", "") == "4071825963407"

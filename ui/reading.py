@@ -41,9 +41,8 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
             content = sent["image"][:MAX_CHARACTERS].partition(";base64,")[2]
             file = io.BytesIO(base64.b64decode(content, validate=True))
             image = open_image(file, MAX_SENT_PIXELS)
-            resting = bool(sent["resting"])
-            about = {"size": image.size, "resting": resting}
-            found[index] = read.preprocess(image, cuts=resting) | about
+            about = {"size": image.size, "resting": bool(sent["resting"])}
+            found[index] = read.preprocess(image, cuts=about["resting"]) | about
         except (TypeError, KeyError, AttributeError, ValueError, gr.Error):
             problem = "The sheet did not arrive whole. Please write once more."
             answers[index] = {"kind": "error", "line": problem}
