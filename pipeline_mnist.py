@@ -11,7 +11,6 @@ lies between two cuts and can be a digit is classified; the number is the cheape
 left end to the right one. A digit costs -log(confidence), much where it is a non-digit.
 """
 
-import itertools
 from pathlib import Path
 from typing import NamedTuple
 
@@ -119,11 +118,11 @@ class NumberRecognitionPipeline(Pipeline):
         wide &= cuts
         known = {}
         if wide.any():  # sure to be a digit, a part costs less than any path that cuts it
-            boxes = bounds(parts)[wide]
+            numbers, boxes = np.flatnonzero(wide) + 1, bounds(parts)[wide]
             if len(wide) > 1:
                 framed[1:] = [
-                    processor.frame_part((ink * (parts == number))[place(box)])
-                    for number, box in zip(np.flatnonzero(wide) + 1, boxes, strict=True)
+                    processor.frame_part(ink[here] * (parts[here] == number))
+                    for number, here in zip(numbers, map(place, boxes), strict=True)
                 ]
             known = self.forward({"pixel_values": stack(framed[-len(boxes) :])})
             confidences = known["probabilities"].max(1).values.numpy()
@@ -134,8 +133,8 @@ class NumberRecognitionPipeline(Pipeline):
         runs, boxes, low = find_runs(before & (parts > 0), is_cut, height)
         runs, boxes, count = runs[low.argsort(kind="stable")], boxes[~low], (~low).sum()
         framed[1:] = [
-            processor.frame_part((ink * (before[last] & ~before[first]))[place(box)])
-            for (first, last), box in zip(runs[1:count], boxes[1:], strict=True)
+            processor.frame_part(ink[here] * (before[last][here] & ~before[first][here]))
+            for (first, last), here in zip(runs[1:count], map(place, boxes[1:]), strict=True)
         ]
         costs = CUT_COST / 2 * is_cut[runs].sum(1)
         costs[:count] += shape_costs(boxes, height)
@@ -391,35 +390,35 @@ def find_runs(
         For n runs, of which the first is everything, the gaps before and after it, (n, 2) int; the
         box around it, (n, 4) int; and whether it is too low for a digit, (n,) bool.
     """
-    starts = (before[-1] & ~before).any(1).argmax(1)  # the first column after each gap
-    stops = before.shape[2] - before.any(1)[:, ::-1].argmax(1)
-    ends = np.flatnonzero(~is_cut).tolist()
-    needed = {(0, ends[-1]), *itertools.pairwise(ends)}  # the line and its parts, however large
-    runs, boxes = [], []
-    pairs = itertools.combinations(range(len(before)), 2)
-    for first, last in dict.fromkeys([(0, ends[-1]), *pairs]):
-        columns = slice(starts[first], stops[last])
-        if columns.stop - columns.start > 2 * MAX_WIDTH * height and (first, last) not in needed:
-            continue
-        start, end = before[first, :, columns], before[last, :, columns]
-        inside = end & ~start
-        x = np.flatnonzero(inside.any(0))
-        if len(x) and (
-            (first, last) in needed
-            or (
-                x[-1] - x[0] < MAX_WIDTH * height
-                and np.diff(x).max(initial=1) <= MAX_GAP * height + 1
-                and inside.sum() >= MIN_INK * height**2
-                and not (start & ~end).any()  # the cuts cross
-            )
-        ):
-            y = np.flatnonzero(inside.any(1))
-            runs.append((first, last))
-            boxes.append((columns.start + x[0], y[0], columns.start + x[-1] + 1, y[-1] + 1))
-    runs, boxes = np.array(runs, int).reshape(-1, 2), np.array(boxes, int).reshape(-1, 4)
+    columns, rows = before.sum(1), before.sum(2)  # how many pixels of ink lie before each gap
+    first, last = np.triu_indices(len(before), 1)
+    is_all, number = last - first == len(before) - 1, np.cumsum(~is_cut)
+    is_part = ~(is_cut[first] | is_cut[last]) & (number[last] - number[first] == 1)
+    starts, ends = (columns < columns[-1]).argmax(1), right_ends(columns > 0)
+    near = ends[last] - starts[first] <= 2 * MAX_WIDTH * height
+    order = np.lexsort((last, first, ~is_all))
+    order = order[(near | is_part | is_all)[order]]
+    first, last = first[order], last[order]
+    needed = (is_part | is_all)[order]  # the line and its parts, however large
+    in_columns, in_rows = columns[last] > columns[first], rows[last] > rows[first]
+    left, right = in_columns.argmax(1), right_ends(in_columns)
+    top, bottom = in_rows.argmax(1), right_ends(in_rows)
+    x = np.arange(in_columns.shape[1])
+    ink_before = np.maximum.accumulate(np.where(in_columns, x, left[:, None]), axis=1)
+    gaps = np.where(in_columns[:, 1:], x[1:] - ink_before[:, :-1], 0).max(1)
+    fits = (right - 1 - left < MAX_WIDTH * height) & (gaps <= MAX_GAP * height + 1)
+    fits &= (rows[last] - rows[first]).sum(1) >= MIN_INK * height**2
+    fits &= (rows[first] <= rows[last]).all(1)  # else the cuts cross
+    kept = in_columns.any(1) & (needed | fits)
+    runs, boxes = np.stack([first, last], 1)[kept], np.stack([left, top, right, bottom], 1)[kept]
     low = boxes[:, 3] - boxes[:, 1] < SMALL * height
     low[:1] = False
     return runs, boxes, low
+
+
+def right_ends(inside: np.ndarray) -> np.ndarray:
+    """One more than the last index that is inside, of each row of (n, W) bool: (n,)."""
+    return inside.shape[1] - inside[:, ::-1].argmax(1)
 
 
 def bounds(labels: np.ndarray) -> np.ndarray:

@@ -48,14 +48,17 @@ def random_piece(
     before, is_cut = find_gaps(ink, parts, wide, height)
     runs, boxes, low = find_runs(before & (parts > 0), is_cut, height)
     wants_non_digit = rng.random() < NON_DIGIT_SHARE
-    framed, label = np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32), NON_DIGIT_LABEL
+    chosen = None
     for i in rng.permutation(np.flatnonzero(~low)):
-        soft = before[runs[i, 1]] & ~before[runs[i, 0]]
-        if (found := label_of(soft & (parts > 0), layers > EDGE_LEVEL, digits)) is not None:
-            framed, label = PROCESSOR.frame_part((ink * soft)[place(boxes[i])]), found
+        first, last = runs[i]
+        piece = before[last] & ~before[first]
+        if (label := label_of(piece & (parts > 0), layers > EDGE_LEVEL, digits)) is not None:
+            chosen = ink[place(boxes[i])] * piece[place(boxes[i])], label
             if wants_non_digit == (label == NON_DIGIT_LABEL):
                 break
-    return framed, label
+    if chosen is None:
+        return np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32), NON_DIGIT_LABEL
+    return PROCESSOR.frame_part(chosen[0]), chosen[1]
 
 
 def set_side_by_side(
