@@ -66,11 +66,11 @@ def change_stroke_width(pixel_values: torch.Tensor, change: torch.Tensor) -> tor
 
 
 # A view: rotation in degrees, scale, and change as in `change_stroke_width`.
-VIEWS = ((0.0, 1.0, 0.0), (5.0, 1.0, 0.4), (-5.0, 1.0, -0.3), (0.0, 1.08, 0.0), (0.0, 0.92, 0.0))
+VIEWS = ((0.0, 1.0, 0.0), (5.0, 1.08, 0.4), (-5.0, 0.92, -0.3))
 
 
 def views(pixel_values: torch.Tensor) -> torch.Tensor:
-    """The `VIEWS` of every image, the first as it is: (B, 1, H, W) 0-1 -> (5, B, 1, H, W)."""
+    """The `VIEWS` of every image, the first as it is: (B, 1, H, W) 0-1 -> (3, B, 1, H, W)."""
     angle, scale, pen = pixel_values.new_tensor(VIEWS).T
     changed = change_stroke_width(pixel_values, pen.view(-1, 1, 1, 1, 1))
     # affine_grid maps from the view to the image, so that a larger digit is a smaller step.

@@ -13,7 +13,7 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 CANVAS = 84  # pixels a side: three times MNIST's
-LOW_RESOLUTION_SHARE = 0.45  # of handwritten digits and of printed characters
+LOW_RESOLUTION_SHARE = 0.4  # of handwritten digits and of printed characters
 NON_DIGIT = "-"  # the label in strokes.txt
 
 Strokes = list[np.ndarray]  # one array (points, 2 or 3) a stroke: x, y in 0-1, and 1 for a corner
@@ -110,7 +110,6 @@ def handwritten_digit(digit: int, rng: np.random.Generator) -> np.ndarray:
 
 
 def low_resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """An image (H, W) 0-1 as a scanner of 8 to 19 pixels a side sees it, enlarged again."""
-    side = int(8 * 2.5 ** rng.random())  # log-uniform
-    small = Image.fromarray(np.float32(image)).resize((side, side))
+    """An image (H, W) 0-1 as a scanner of 8 to 20 pixels a side sees it, enlarged again."""
+    small = Image.fromarray(np.float32(image)).resize([int(rng.integers(8, 21))] * 2)
     return np.asarray(small.resize(image.shape[::-1], Image.Resampling.BICUBIC)).clip(0, 1)
