@@ -1,17 +1,20 @@
-"""How long a visitor waits: for the page, and for the answer while drawing.
+"""How long a visitor waits: for the app, for its page, and for the answer while drawing.
 
     python -m benchmarks.latency
     python -m benchmarks.latency --against 0e612f6      # beside the page of an earlier commit
 
-Headless Chromium on the same machine, each load in a fresh browser context. The sheet works as
-soon as it is painted. In mid-stroke, with the pen moving at every frame, one pointer event is timed
+The app starts from `python app.py` to its first answer over HTTP. Then headless Chromium on the
+same machine loads its page, each time in a fresh browser context. The sheet works as soon as it is
+painted. In mid-stroke, with the pen moving at every frame, one pointer event is timed
 from its dispatch until the page shows the answer that includes it: the sheet's own delay, a call
 that is still under way, the round trip to the server, and one frame.
 """
 
 import argparse
+import time
 from contextlib import ExitStack
 from itertools import pairwise
+from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
@@ -55,6 +58,13 @@ seen.observe(document, { subtree: true, childList: true });
 """
 
 
+def time_start(folder: Path) -> float:
+    """Milliseconds from `python app.py` until it answers."""
+    start = time.perf_counter()
+    with serve_app(folder=folder):
+        return 1000 * (time.perf_counter() - start)
+
+
 def load_page(browser: Browser, url: str) -> float:
     """Milliseconds from the start of navigation until the canvas is painted, nothing cached."""
     with browser.new_context() as context:
@@ -90,6 +100,7 @@ def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--against", metavar="COMMIT", help="a commit to compare with")
+    parser.add_argument("--starts", type=int, default=3, help="how often the app is started")
     parser.add_argument("--loads", type=int, default=10, help="how often the page is loaded")
     parser.add_argument("--events", type=int, default=200, help="pointer events that are timed")
     arguments = parser.parse_args()
@@ -100,14 +111,15 @@ def main() -> None:
             codes[arguments.against] = stack.enter_context(checked_out(arguments.against))
         times = {}
         for name, folder in codes.items():
+            starts = [time_start(folder) for _ in range(arguments.starts)]
             with serve_app(folder=folder) as (url, _):
                 loads = [load_page(browser, url) for _ in range(arguments.loads)]
-                times[name] = loads, time_strokes(browser, url, arguments.events)
+                times[name] = starts, loads, time_strokes(browser, url, arguments.events)
     print("| milliseconds | of | n | p50 | p95 |\n|---|---|---|---|---|")
-    for row, title in enumerate(("load to sheet", "pointer event to answer")):
-        for name, pair in times.items():
-            p50, p95 = np.percentile(pair[row], [50, 95])
-            print(f"| {title} | {name} | {len(pair[row])} | {p50:.0f} | {p95:.0f} |")
+    for row, title in enumerate(("start of the app", "load to sheet", "pointer event to answer")):
+        for name, columns in times.items():
+            p50, p95 = np.percentile(columns[row], [50, 95])
+            print(f"| {title} | {name} | {len(columns[row])} | {p50:.0f} | {p95:.0f} |")
 
 
 if __name__ == "__main__":
