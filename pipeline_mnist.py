@@ -395,7 +395,7 @@ def find_runs(
     is_all, number = last - first == len(before) - 1, np.cumsum(~is_cut)
     is_part = ~(is_cut[first] | is_cut[last]) & (number[last] - number[first] == 1)
     starts, ends = (columns < columns[-1]).argmax(1), right_ends(columns > 0)
-    near = ends[last] - starts[first] <= 2 * MAX_WIDTH * height
+    near = ends[last] - starts[first] <= 2 * MAX_WIDTH * height  # cuts slant: not exact, but cheap
     order = np.lexsort((last, first, ~is_all))
     order = order[(near | is_part | is_all)[order]]
     first, last = first[order], last[order]
