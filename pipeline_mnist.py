@@ -405,7 +405,7 @@ def find_runs(
     top, bottom = in_rows.argmax(1), right_ends(in_rows)
     x = np.arange(in_columns.shape[1])
     ink_before = np.maximum.accumulate(np.where(in_columns, x, left[:, None]), axis=1)
-    gaps = np.where(in_columns[:, 1:], x[1:] - ink_before[:, :-1], 0).max(1)
+    gaps = np.where(in_columns[:, 1:], x[1:] - ink_before[:, :-1], 0).max(1, initial=0)
     fits = (right - 1 - left < MAX_WIDTH * height) & (gaps <= MAX_GAP * height + 1)
     fits &= (rows[last] - rows[first]).sum(1) >= MIN_INK * height**2
     fits &= (rows[first] <= rows[last]).all(1)  # else the cuts cross

@@ -195,6 +195,9 @@ def test_a_tile_shows_more_of_its_digit(page):
         page.locator("#answer .tiles button").nth(index).click()
         expect(page.locator("#answer .bars .best")).to_have_attribute("data-digit", digit)
         expect(page.locator("#answer .tiles [aria-pressed=true] b")).to_have_text(digit)
+    write(page, "407", 90, 12)  # over itself: new answers, the same number
+    expect_number(page, "407")
+    expect(page.locator("#answer .bars .best")).to_have_attribute("data-digit", "7")
 
 
 def test_touching_digits_come_apart(page):

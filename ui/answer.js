@@ -1,6 +1,7 @@
 const find = (name) => element.querySelector(name);
 const tiles = find(".tiles");
 let shown; // the digit that the bars and images are of
+let picked; // the tile that was clicked, and the text then: later answers with this text keep it
 const confidence = ({ probabilities }) => Math.max(...probabilities);
 const percent = (share) => (share > 0.99 ? ">99" : (100 * share).toFixed(share < 0.0995 ? 1 : 0)) + "%";
 
@@ -36,11 +37,12 @@ function show() {
     const tile = tiles.appendChild(document.createElement("button"));
     tile.type = "button";
     tile.innerHTML = `<canvas></canvas><b>${digit.label}</b>${percent(confidence(digit))}`;
-    tile.addEventListener("click", () => choose(digits, i));
+    tile.addEventListener("click", () => choose(digits, (picked = { text, i }).i));
     paint(tile.firstChild, digit.seen);
   }
+  if (picked?.text !== text) picked = undefined;
   const confidences = digits.map(confidence);
-  choose(digits, confidences.indexOf(Math.min(...confidences)));
+  choose(digits, picked?.i ?? confidences.indexOf(Math.min(...confidences)));
 }
 watch("value", show);
 show();
