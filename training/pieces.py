@@ -47,11 +47,9 @@ def random_piece(
     ink, parts, wide, height, *_ = find_line(layers.max(0), is_level=True)
     before, is_cut = find_gaps(ink, parts, wide, height)
     runs, boxes, low = find_runs(before & (parts > 0), is_cut, height)
-    wants_non_digit = rng.random() < NON_DIGIT_SHARE
-    chosen = None
+    chosen, wants_non_digit = None, rng.random() < NON_DIGIT_SHARE
     for i in rng.permutation(np.flatnonzero(~low)):
-        first, last = runs[i]
-        piece = before[last] & ~before[first]
+        piece = before[runs[i, 1]] & ~before[runs[i, 0]]
         if (label := label_of(piece & (parts > 0), layers > EDGE_LEVEL, digits)) is not None:
             chosen = ink[place(boxes[i])] * piece[place(boxes[i])], label
             if wants_non_digit == (label == NON_DIGIT_LABEL):
