@@ -390,6 +390,7 @@ def find_runs(
         For n runs, of which the first is everything, the gaps before and after it, (n, 2) int; the
         box around it, (n, 4) int; and whether it is too low for a digit, (n,) bool.
     """
+    # A later gap has before it all that an earlier one has, or their cuts cross: counts suffice.
     columns, rows = before.sum(1), before.sum(2)  # how many pixels of ink lie before each gap
     first, last = np.triu_indices(len(before), 1)
     is_all, number = last - first == len(before) - 1, np.cumsum(~is_cut)
@@ -411,8 +412,7 @@ def find_runs(
     fits &= (rows[first] <= rows[last]).all(1)  # else the cuts cross
     kept = in_columns.any(1) & (needed | fits)
     runs, boxes = np.stack([first, last], 1)[kept], np.stack([left, top, right, bottom], 1)[kept]
-    low = boxes[:, 3] - boxes[:, 1] < SMALL * height
-    low[:1] = False
+    low = (boxes[:, 3] - boxes[:, 1] < SMALL * height) & (np.arange(len(boxes)) > 0)
     return runs, boxes, low
 
 

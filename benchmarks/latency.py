@@ -5,9 +5,9 @@
 
 The app starts from `python app.py` to its first answer over HTTP. Then headless Chromium on the
 same machine loads its page, each time in a fresh browser context. The sheet works as soon as it is
-painted. In mid-stroke, with the pen moving at every frame, one pointer event is timed
-from its dispatch until the page shows the answer that includes it: the sheet's own delay, a call
-that is still under way, the round trip to the server, and one frame.
+painted. In mid-stroke, with the pen moving at every frame, one pointer event is timed from its
+dispatch until the page shows the answer that includes it: the sheet's own delay, a call that is
+still under way, the round trip to the server, and one frame.
 """
 
 import argparse
