@@ -7,7 +7,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -18,7 +18,7 @@ ROOT = Path(__file__).parent.parent
 def serve_app(
     log: Path = Path(os.devnull),
     folder: Path = ROOT,
-    python: str = sys.executable,
+    popen: Callable[..., subprocess.Popen] = subprocess.Popen,
     **environment: str,
 ) -> Iterator[tuple[str, int]]:
     """Run `python app.py` on a free port, until the block ends.
@@ -26,7 +26,7 @@ def serve_app(
     Args:
         log: Where its output goes.
         folder: Where app.py lies.
-        python: The interpreter.
+        popen: What starts it.
         environment: Variables, beside those of this process.
 
     Yields:
@@ -40,8 +40,8 @@ def serve_app(
     url = f"http://127.0.0.1:{port}"
     own = {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
     with log.open("w") as output:
-        app = subprocess.Popen(
-            [python, "app.py"],
+        app = popen(
+            [sys.executable, "app.py"],
             cwd=folder,
             env=os.environ | own | environment,
             stdout=output,

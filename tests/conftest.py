@@ -1,13 +1,12 @@
 """What the tests share: the sample of MNIST, a training run, the Hub, a running app, a browser."""
 
-import json
 import os
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory, mkdtemp
+from tempfile import mkdtemp
 
 # Nothing here may need, or wait for, a network, or find what a person has downloaded before, or
 # their token.
@@ -25,6 +24,7 @@ from playwright.sync_api import Browser, expect, sync_playwright
 from hub import add_repo, serve
 from scripts.browser import launch_chromium
 from scripts.serve import serve_app
+from warm import WarmPython
 
 expect.set_options(timeout=30_000)  # milliseconds: a busy machine is slow, not wrong
 
@@ -32,11 +32,13 @@ ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "tests" / "mnist"
 SMALL = ("--conv_channels", "24", "48", "64")
 SHORT_RUN = (
-    *("--dataset_name", SAMPLE, "--max_steps", 60, "--train_val_split", 0.1, *SMALL),
+    *("--dataset_name", SAMPLE, "--max_train_samples", 700, "--train_val_split", 0.1),
+    *("--max_steps", 60, "--per_device_train_batch_size", 64, *SMALL),
     *("--eval_strategy", "steps", "--eval_steps", 20, "--logging_steps", 10),
     *("--save_strategy", "steps", "--save_steps", 54),
 )
 ONLINE = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}  # for processes that use hub.py
+NO_NETWORK = {"HTTP_PROXY": "http://127.0.0.1:9"}  # nothing listens there
 LONGEST = ("test_hub", "test_app", "test_corrections", "test_training")
 TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
 
@@ -54,48 +56,6 @@ def digits() -> tuple[list, np.ndarray]:
     return list(split["image"]), np.array(split["label"])
 
 
-@contextmanager
-def warm_train(**environment: str) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
-    """Runs `python train.py` with these arguments, in an empty folder and a process of its own.
-
-    With `file_size`, in bytes, no file can grow beyond that: what a full disk does, for each file.
-    """
-    with subprocess.Popen(
-        [sys.executable, ROOT / "tests" / "warm.py"],
-        env=os.environ | environment | {"PYTHONPATH": str(ROOT)},
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-
-        def run(*arguments: str | Path, file_size: int = 0, **environment: str):
-            words = ["--use_cpu", *map(str, arguments)]
-            with TemporaryDirectory() as folder:
-                asked = {"arguments": words, "folder": folder}
-                asked |= {"file_size": file_size, "environment": environment}
-                print(json.dumps(asked), file=process.stdin, flush=True)
-                status = int(process.stdout.readline())
-                printed = [Path(folder, name).read_text() for name in ("stdout", "stderr")]
-            return subprocess.CompletedProcess(words, status, *printed)
-
-        yield run
-
-
-@pytest.fixture(scope="session")
-def train() -> Iterator[Callable[..., subprocess.CompletedProcess]]:
-    with warm_train() as run:
-        yield run
-
-
-@pytest.fixture(scope="session")
-def trained(train, tmp_path_factory) -> Path:
-    """The output folder of a short but real training run on the sample."""
-    output = tmp_path_factory.mktemp("trained") / "mnist-cnn"
-    result = train(*SHORT_RUN, "--output_dir", output)
-    assert result.returncode == 0, result.stderr
-    return output
-
-
 @pytest.fixture(scope="session")
 def root(tmp_path_factory) -> Path:
     return tmp_path_factory.mktemp("hub")
@@ -110,23 +70,44 @@ def hub(root):
 
 
 @pytest.fixture(scope="session")
-def train_online(hub, tmp_path_factory) -> Iterator[Callable[..., subprocess.CompletedProcess]]:
-    """The same as a user of the Hub."""
-    home = str(tmp_path_factory.mktemp("hf_home"))
-    with warm_train(HF_ENDPOINT=hub, HF_HOME=home, **ONLINE) as run:
-        yield run
+def home(tmp_path_factory) -> Path:
+    """Where all is that the user of the Hub has, and that programs keep for them."""
+    return tmp_path_factory.mktemp("home")
+
+
+@pytest.fixture(scope="session")
+def python(hub, home) -> Iterator[WarmPython]:
+    """Runs scripts, as a user of the Hub."""
+    folders = dict.fromkeys(("HOME", "HF_HOME", "XDG_CACHE_HOME", "TMPDIR"), str(home))
+    with WarmPython(HF_ENDPOINT=hub, **folders, **ONLINE) as warm:
+        yield warm
+
+
+@pytest.fixture(scope="session")
+def train(python) -> Callable[..., subprocess.CompletedProcess]:
+    """Runs `python train.py` with these arguments."""
+    return partial(python.run, ROOT / "train.py", "--use_cpu")
+
+
+@pytest.fixture(scope="session")
+def trained(train, tmp_path_factory) -> Path:
+    """The output folder of a short but real training run on the sample."""
+    output = tmp_path_factory.mktemp("trained") / "mnist-cnn"
+    result = train(*SHORT_RUN, "--output_dir", output)
+    assert result.returncode == 0, result.stderr
+    return output
 
 
 @pytest.fixture(scope="session")
 def client(hub, tmp_path_factory):
     """Runs a command as a user of the Hub, in an empty folder unless told otherwise."""
 
-    def run(*command, token=None, cwd=None, home=None, endpoint=hub, check=True, **environment):
-        home = home or tmp_path_factory.mktemp("hf_home")
+    def run(*command, token=None, cwd=None):
+        home = tmp_path_factory.mktemp("hf_home")
         # `hf` lies beside this Python, whether or not its environment is activated.
         path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        environment |= {"HF_ENDPOINT": endpoint, "HF_HOME": str(home), "PATH": path}
-        environment = ONLINE | environment | ({"HF_TOKEN": token} if token else {})
+        environment = {"HF_ENDPOINT": hub, "HF_HOME": str(home), "PATH": path, **ONLINE}
+        environment |= {"HF_TOKEN": token} if token else {}
         inherited = {name: value for name, value in os.environ.items() if name[:3] != "HF_"}
         done = subprocess.run(
             [str(word) for word in command],
@@ -136,17 +117,16 @@ def client(hub, tmp_path_factory):
             text=True,
             timeout=300,
         )
-        if check and done.returncode:
-            pytest.fail(done.stdout + done.stderr)
+        assert done.returncode == 0, done.stdout + done.stderr
         return done
 
     return run
 
 
 @pytest.fixture(scope="session")
-def app_url(tmp_path_factory) -> Iterator[str]:
+def app_url(python) -> Iterator[str]:
     """The address of the app, started as `python app.py` with the shipped model."""
-    with serve_app(tmp_path_factory.mktemp("app") / "log") as (url, _):
+    with serve_app(popen=python.popen) as (url, _):
         yield url
 
 

@@ -1,6 +1,6 @@
 """An Inference Endpoint on localhost, which serves a repository as the platform does.
 
-    python -I tests/endpoint.py FOLDER
+    python tests/endpoint.py FOLDER
 
 It prints its address when the handler is ready. A POST takes JSON or an image, and the query adds
 parameters (huggingface-inference-toolkit, webservice_starlette.py). It calls the handler in up to

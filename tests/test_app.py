@@ -435,7 +435,7 @@ def test_about_tab_shows_the_files_of_the_model(page):
         assert plot.evaluate("image => image.naturalWidth") > 100
 
 
-def test_a_model_that_doubts_and_brings_nothing_but_itself(context, tmp_path):
+def test_a_model_that_doubts_and_brings_nothing_but_itself(context, python, tmp_path):
     for name in ("model.safetensors", "preprocessor_config.json"):
         shutil.copy(ROOT / "model" / name, tmp_path)
     config = json.loads((ROOT / "model" / "config.json").read_text()) | {
@@ -443,7 +443,7 @@ def test_a_model_that_doubts_and_brings_nothing_but_itself(context, tmp_path):
     }
     (tmp_path / "config.json").write_text(json.dumps(config))
     with (
-        serve_app(tmp_path / "log", MODEL_ID=str(tmp_path)) as (url, _),
+        serve_app(tmp_path / "log", popen=python.popen, MODEL_ID=str(tmp_path)) as (url, _),
         visit(context, url) as page,
     ):
         draw(page, STROKES["3"])

@@ -5,7 +5,6 @@ import base64
 import json
 import re
 import shutil
-import subprocess
 import sys
 import time
 import urllib.error
@@ -38,6 +37,7 @@ SEEN = """() => {
 }"""
 KEEP_FOR_EVER = """
 import itertools, sys
+sys.path.append("")  # the repository
 from modeling_mnist import load_pretrained
 from ui.corrections import Corrections
 corrections = Corrections(sys.argv[1], load_pretrained("model"), "model")
@@ -112,10 +112,10 @@ def keep(corrections: Corrections, *all_sent: object) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def app(tmp_path_factory):
+def app(python, tmp_path_factory):
     """The address of an app that keeps corrections, and their folder."""
     folder = tmp_path_factory.mktemp("app") / "corrections"
-    with serve_app(CORRECTIONS_DIR=str(folder)) as (url, _):
+    with serve_app(popen=python.popen, CORRECTIONS_DIR=str(folder)) as (url, _):
         yield url, folder
 
 
@@ -333,14 +333,17 @@ def test_a_folder_that_takes_nothing_is_a_sentence(corrections):
     assert len(assert_whole(corrections.folder)) == 1
 
 
-def test_killed_while_it_writes_all_that_is_there_is_whole(tmp_path):
-    command = [sys.executable, "-c", KEEP_FOR_EVER, tmp_path]
-    with subprocess.Popen(command, cwd=ROOT) as process:
-        try:
-            wait_for(path(tmp_path, "7", (30).to_bytes(784, "big")))
-        finally:
-            process.kill()
-    assert len(assert_whole(tmp_path)) >= 30
+def test_killed_while_it_writes_all_that_is_there_is_whole(python, tmp_path):
+    script, folder = tmp_path / "keep.py", tmp_path / "kept"
+    script.write_text(KEEP_FOR_EVER)
+    command = [sys.executable, script, folder]
+    process = python.popen(command, cwd=ROOT)
+    try:
+        wait_for(path(folder, "7", (30).to_bytes(784, "big")))
+    finally:
+        process.kill()
+        process.wait(60)
+    assert len(assert_whole(folder)) >= 30
 
 
 def test_the_folder_loads_as_a_data_set(corrections):
@@ -359,25 +362,23 @@ def test_the_folder_loads_as_a_data_set(corrections):
     assert images == {"7": image(0), "none": image(1), "2": image(2)}
 
 
-def test_off_nothing_is_asked_and_no_file_is_written(browser, tmp_path):
-    home, temporary = tmp_path / "home", tmp_path / "temporary"
+def test_off_nothing_is_asked_and_no_file_is_written(browser, python, home, tmp_path):
     for part in ("*.py", "ui/*", "examples/*", "model/*"):
         for file in ROOT.glob(part):
             if file.is_file():
-                copy = home / file.relative_to(ROOT)
+                copy = tmp_path / file.relative_to(ROOT)
                 copy.parent.mkdir(parents=True, exist_ok=True)
                 shutil.copy(file, copy)
-    temporary.mkdir()
-    environment = dict.fromkeys(("HOME", "HF_HOME", "XDG_CACHE_HOME"), str(home))
 
     def files() -> dict:
         return {
             file: (file.stat().st_mtime_ns, file.stat().st_size)
-            for file in tmp_path.rglob("*")
+            for folder in (tmp_path, home)
+            for file in folder.rglob("*")
             if file.is_file()
         }
 
-    with serve_app(folder=home, TMPDIR=str(temporary), **environment) as (url, _):
+    with serve_app(folder=tmp_path, popen=python.popen) as (url, _):
         before = files()
         with visit(browser, url) as (page, calls):
             show(page, 1)

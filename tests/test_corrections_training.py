@@ -110,12 +110,12 @@ def test_they_are_at_most_a_twentieth_of_the_training_split(folder, released):
 
 
 @pytest.fixture(scope="module")
-def run(folder, root, train_online, tmp_path_factory) -> tuple[Path, str, str]:
+def run(folder, root, train, tmp_path_factory) -> tuple[Path, str, str]:
     """Card written, pushed, trained on from the Hub: output folder, revision, what was printed."""
     write_dataset_card(str(folder))
     output = tmp_path_factory.mktemp("output") / "mnist-cnn"
     revision = add_repo(root, "dataset", "user/corrections", folder)
-    result = train_online(
+    result = train(
         *("--dataset_name", SAMPLE, "--corrections", "user/corrections", "--output_dir", output),
         *("--conv_channels", 24, 48, "--max_steps", 10, "--disable_tqdm", True),
         *("--do_train", "--synthetic", False),  # quicker

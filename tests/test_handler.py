@@ -3,13 +3,15 @@
 import base64
 import io
 import json
-import subprocess
 import sys
 import textwrap
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from tempfile import NamedTemporaryFile
 from typing import Any
 
 import numpy as np
@@ -22,20 +24,20 @@ from modeling_mnist import MnistForImageClassification
 
 
 @pytest.fixture(scope="module")
-def endpoint(client, tmp_path_factory) -> Iterator[str]:
+def endpoint(client, python, tmp_path_factory) -> Iterator[str]:
     """The address of an endpoint with the released model: pushed, downloaded, served from there."""
     folder = tmp_path_factory.mktemp("endpoint") / "repository"
     client("hf", "upload", "user/released", ROOT / "model", ".", token="hf_user")
     client("hf", "download", "user/released", "--local-dir", folder)
-    # -I keeps this repository from being imported there.
-    command = [sys.executable, "-I", ROOT / "tests" / "endpoint.py", folder]
-    with subprocess.Popen(command, cwd=folder, stdout=subprocess.PIPE, text=True) as server:
-        try:
-            url = server.stdout.readline().strip()
-            assert url, "The endpoint ended."
-            yield url
-        finally:
-            server.kill()
+    command = [sys.executable, ROOT / "tests" / "endpoint.py", folder]
+    with NamedTemporaryFile("r") as printed:
+        server = python.popen(command, cwd=folder, stdout=printed)
+        while not (url := Path(printed.name).read_text()).endswith("\n"):
+            assert server.poll() is None, "The endpoint ended."
+            time.sleep(0.02)
+        yield url.strip()
+    server.kill()
+    server.wait(60)
 
 
 def call(url: str, body: Any, content_type: str = "application/json") -> tuple[int, Any]:

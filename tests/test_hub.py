@@ -1,12 +1,11 @@
 """The whole way over HTTP, with the real clients: train, push, load elsewhere, serve, go wrong.
 
 The Hub is `hub.py`, on localhost. Each client is a process of its own. Those that load the model
-have an empty HF_HOME and run in an empty folder, where nothing of this repository can be imported.
+run in an empty folder, where nothing of this repository can be imported.
 """
 
 import json
 import re
-import sys
 import textwrap
 import urllib.request
 from pathlib import Path
@@ -18,27 +17,31 @@ import yaml
 from gradio_client import Client, handle_file
 from safetensors.torch import load_file
 
-from conftest import ONLINE, ROOT, SAMPLE, SMALL
+from conftest import NO_NETWORK, ROOT, SAMPLE, SMALL
 from hub import add_repo
 from image_processing_mnist import MnistImageProcessor
-from modeling_mnist import MnistForImageClassification
+from modeling_mnist import MnistForImageClassification, load_pretrained
+from pipeline_mnist import NumberRecognitionPipeline
 from scripts.serve import serve_app
 from training.arguments import has_bf16
 
 SHORT = (
-    *("--max_steps", "5", "--max_train_samples", "200", "--per_device_train_batch_size", "32"),
+    *("--max_steps", "5", "--max_train_samples", "50", "--per_device_train_batch_size", "16"),
     *("--disable_tqdm", "True"),
 )
 
 
 @pytest.fixture(scope="module")
-def push(train_online, tmp_path_factory):
+def push(train, tmp_path_factory):
     """`python train.py --push_to_hub`, a short run, whose exit status is as told."""
 
-    def run(*arguments, model_id="user/mnist-cnn", token=None, output=None, status=0):
+    def run(
+        *arguments, model_id="user/mnist-cnn", token=None, output=None, status=0, **environment
+    ):
         output = output or tmp_path_factory.mktemp("output") / "mnist-cnn"
         flags = ("--push_to_hub", "--hub_model_id", model_id, "--output_dir", output, *SHORT)
-        done = train_online(*flags, *arguments, **({"HF_TOKEN": token} if token else {}))
+        environment |= {"HF_TOKEN": token} if token else {}
+        done = train(*flags, *arguments, **environment)
         assert done.returncode == status, done.stdout + done.stderr
         return done
 
@@ -96,41 +99,85 @@ LOAD = """
 """
 
 
-def test_round_trip(hub, root, client, output, digit, tmp_path):
+def test_round_trip(root, python, home, output, digit, tmp_path):
     """Pushed, then loaded elsewhere by name, by commit and offline: the same logits each time."""
+    # The app uses the classes beside it: it never executes code from the Hub.
+    log = tmp_path / "log"
+    with serve_app(log, popen=python.popen, MODEL_ID="user/mnist-cnn") as (url, _):
+        answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
+    assert not list(home.rglob("modeling_mnist.py"))
+
     script = tmp_path / "load.py"
     script.write_text(textwrap.dedent(LOAD))
     sha = (root / "models/user/mnist-cnn/main").resolve().name
-    home = tmp_path / "home"
-    online = client(sys.executable, script, digit, "main", sha, home=home)
-    offline = client(sys.executable, script, digit, "main", home=home, HF_HUB_OFFLINE="1")
+    online = python.run(script, digit, "main", sha)
+    assert list(home.rglob("modeling_mnist.py"))
+    offline = python.run(script, digit, "main", **NO_NETWORK)
+    assert online.returncode == offline.returncode == 0, online.stderr + offline.stderr
     printed = [*online.stdout.splitlines()[-2:], offline.stdout.splitlines()[-1]]
     answers = list(map(json.loads, printed))
     assert answers[0] == answers[1] == answers[2]
+    assert answer["label"] == answers[0][1]
 
     # The same file, read by the classes of this repository from the folder of the run.
     pixel_values = MnistImageProcessor()(digit, return_tensors="pt")["pixel_values"]
     logits = MnistForImageClassification.from_pretrained(output).eval()(pixel_values).logits[0]
     assert answers[0][0] == pytest.approx(logits.tolist(), abs=1e-5)
 
-    # The app uses the classes beside it: it never executes code from the Hub.
-    environment = {"MODEL_ID": "user/mnist-cnn", "HF_ENDPOINT": hub, **ONLINE}
-    with serve_app(tmp_path / "log", HF_HOME=str(tmp_path / "app"), **environment) as (url, _):
-        answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
-    assert answer["label"] == answers[0][1]
-    assert not list((tmp_path / "app").rglob("modeling_mnist.py"))
+
+READ = """
+    import json, sys
+    from transformers import pipeline
+    options = {"trust_remote_code": True, "device": "cpu"}
+    read = pipeline("number-recognition", model="user/released", **options)
+    classify = pipeline("image-classification", model="user/released", **options)
+    print(json.dumps([read(sys.argv[1]), type(classify).__name__]))
+"""
 
 
-def test_two_processes_train_one_model_and_push_it_once(root, client, tmp_path, digits):
-    """`torchrun`, gloo on CPUs: as good as one process, and every file written by one of them."""
-    torchrun = (sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node=2")
-    output = tmp_path / "mnist-cnn"
-    result = client(
-        *(*torchrun, ROOT / "train.py", "--use_cpu", "--max_steps", "60", *SMALL),
-        *("--per_device_train_batch_size", "64", "--output_dir", output, "--disable_tqdm", "True"),
+def test_numbers_are_read_where_the_repository_is_not(root, python, tmp_path):
+    add_repo(root, "model", "user/released", ROOT / "model")
+    number = ROOT / "examples" / "6-number.jpg"
+    (tmp_path / "read.py").write_text(textwrap.dedent(READ))
+    done = python.run(tmp_path / "read.py", number)
+    assert done.returncode == 0, done.stderr
+    result, other = json.loads(done.stdout.splitlines()[-1])
+    assert other == "ImageClassificationPipeline"
+    model = load_pretrained(str(ROOT / "model"))
+    read = NumberRecognitionPipeline(model, image_processor=MnistImageProcessor(), device="cpu")
+    here = read(str(number))
+    assert result["number"] == here["number"] == "407"
+    assert [digit["box"] for digit in result["digits"]] == [d["box"] for d in here["digits"]]
+    assert result["score"] == pytest.approx(here["score"], abs=1e-4)
+
+
+TWO = f"""
+import sys
+sys.path.append({str(ROOT)!r})
+from torch.distributed.launcher.api import LaunchConfig, elastic_launch
+from train import main
+launch = LaunchConfig(
+    min_nodes=1, max_nodes=1, nproc_per_node=2, rdzv_backend="c10d", rdzv_endpoint="localhost:0",
+    start_method="fork",
+)
+elastic_launch(launch, main)()
+"""
+
+
+def test_two_processes_train_one_model_and_push_it_once(root, python, tmp_path, digits):
+    """By what `torchrun --nproc_per_node 2` calls, gloo on CPUs: as good as one process.
+
+    Every file is written by one of them.
+    """
+    script, output = tmp_path / "two.py", tmp_path / "mnist-cnn"
+    script.write_text(TWO)
+    result = python.run(
+        *(script, "--use_cpu", "--max_steps", "60", "--max_train_samples", "700", *SMALL),
+        *("--per_device_train_batch_size", "32", "--output_dir", output, "--disable_tqdm", "True"),
         *("--push_to_hub", "--hub_model_id", "user/two"),
-        token="hf_user",
+        HF_TOKEN="hf_user",
     )
+    assert result.returncode == 0, result.stderr
     assert result.stdout.count("Pushed: ") == 1
     assert len(commits(root, "models/user/two")) == 2  # the empty one, and the push
     results = json.loads((output / "eval_results.json").read_text())
@@ -141,7 +188,7 @@ def test_two_processes_train_one_model_and_push_it_once(root, client, tmp_path, 
     predicted = model(torch.from_numpy(pixel_values)).logits.argmax(1).numpy()
     assert (predicted == labels).mean() == results["eval_accuracy"] > 0.85
     card = (output / "README.md").read_text()
-    assert "| world_size | 2 |" in card and "| per_device_train_batch_size | 64 |" in card
+    assert "| world_size | 2 |" in card and "| per_device_train_batch_size | 32 |" in card
 
 
 def test_what_is_pushed(root, output):
@@ -161,7 +208,7 @@ def test_what_is_pushed(root, output):
         assert b"hf_user" not in path.read_bytes()  # the token
 
 
-def test_model_card(root, output, client, digit, tmp_path):
+def test_model_card(root, output, python, digit, tmp_path):
     card = (root / "models/user/mnist-cnn/main/README.md").read_text()
     measured = json.loads((output / "eval_results.json").read_text())
     _, head, text = card.split("---\n", 2)
@@ -181,25 +228,23 @@ def test_model_card(root, output, client, digit, tmp_path):
 
     snippets = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
     assert len(snippets) == 2
-    scripts = [tmp_path / "first.py", tmp_path / "second.py"]
-    for script, snippet in zip(scripts, snippets, strict=True):
-        script.write_text(snippet.replace("digit.png", str(digit)) + "\nprint('end')\n")
-    run_each = "import runpy, sys; [runpy.run_path(path) for path in sys.argv[1:]]"
-    printed = client(sys.executable, "-c", run_each, *scripts).stdout.split("end\n")
-    assert printed[0].strip() and printed[1].strip() and len(printed) == 3
+    for snippet in snippets:
+        (tmp_path / "snippet.py").write_text(snippet.replace("digit.png", str(digit)))
+        done = python.run(tmp_path / "snippet.py")
+        assert done.returncode == 0 and done.stdout.strip(), done.stderr
 
 
-def test_evaluate_and_continue_from_the_hub(train_online, output, tmp_path):
+def test_evaluate_and_continue_from_the_hub(train, output, tmp_path):
     """Whatever a run computes in, its figures are those of the model that it pushes."""
     start = ("--model_name_or_path", "user/mnist-cnn", "--disable_tqdm", "True")
-    done = train_online(*start, "--do_eval", "--output_dir", tmp_path / "evaluated")
+    done = train(*start, "--do_eval", "--output_dir", tmp_path / "evaluated")
     assert done.returncode == 0, done.stderr
     folders = (output, tmp_path / "evaluated")
     pushed, loaded = (json.loads((f / "eval_results.json").read_text()) for f in folders)
     assert loaded["eval_loss"] == pytest.approx(pushed["eval_loss"], rel=1e-5)
 
     slow = ("--max_steps", "2", "--max_train_samples", "200", "--learning_rate", "1e-4")
-    done = train_online(*start, *slow, "--output_dir", tmp_path / "tuned")
+    done = train(*start, *slow, "--output_dir", tmp_path / "tuned")
     assert done.returncode == 0, done.stderr
     folders = (output, tmp_path / "tuned")
     before, after = (load_file(f / "model.safetensors")["head.5.weight"] for f in folders)
@@ -216,18 +261,14 @@ REFUSED = [  # the token, the name, and what is said
 ]
 
 
-def test_a_push_that_cannot_work_is_found_before_training(client, push, tmp_path):
+def test_a_push_that_cannot_work_is_found_before_training(push, tmp_path):
     options = {"output": tmp_path / "output", "status": 1}
     for token, model_id, sentence in REFUSED:
         done = push("--dataset_name", SAMPLE, model_id=model_id, token=token, **options)
         assert "Traceback" not in done.stderr
         assert re.search(f"^train.py: (.|\n)*{sentence}", done.stderr, re.M), done.stderr
-    done = client(
-        *(sys.executable, ROOT / "train.py", "--use_cpu", "--dataset_name", SAMPLE, *SHORT),
-        *("--push_to_hub", "--hub_model_id", "user/mnist-cnn", "--output_dir", options["output"]),
-        token="hf_user", endpoint="http://127.0.0.1:9", check=False,
-    )  # fmt: skip
-    assert done.returncode == 1 and "Traceback" not in done.stderr
+    done = push("--dataset_name", SAMPLE, token="hf_user", **options, **NO_NETWORK)
+    assert "Traceback" not in done.stderr
     assert re.search("^train.py: .* nothing was", done.stderr, re.M)
     assert not (options["output"] / "model.safetensors").exists()
 

@@ -1,7 +1,5 @@
 """The model: its size, its loss against an independent oracle, and what saving keeps."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,7 +37,7 @@ def test_one_hot_soft_and_index_labels_give_categorical_cross_entropy(config):
         assert model(pixel_values, labels=labels).loss.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_same_logits_after_saving_in_a_fresh_process(tmp_path):
+def test_same_logits_after_saving_in_another_process(python, tmp_path):
     # A step of training moves batch normalisation's statistics, so that they are tested as well.
     model = MnistForImageClassification(TINY).to(memory_format=torch.channels_last)
     model(torch.rand(8, 1, 28, 28))
@@ -48,15 +46,18 @@ def test_same_logits_after_saving_in_a_fresh_process(tmp_path):
     model.save_pretrained(tmp_path)
     torch.save((pixel_values, logits), tmp_path / "expected.pt")
 
-    script = """
+    script = f"""
 import sys, torch
+sys.path.append({str(ROOT)!r})
 from modeling_mnist import MnistForImageClassification
 model = MnistForImageClassification.from_pretrained(sys.argv[1]).eval()
 pixel_values, logits = torch.load(sys.argv[1] + "/expected.pt")
 torch.testing.assert_close(model(pixel_values).logits, logits)
-assert model.config.id2label == {digit: str(digit) for digit in range(10)}
+assert model.config.id2label == {{digit: str(digit) for digit in range(10)}}
 """
-    subprocess.run([sys.executable, "-c", script, tmp_path], cwd=ROOT, check=True, timeout=120)
+    (tmp_path / "load.py").write_text(script)
+    done = python.run(tmp_path / "load.py", tmp_path)
+    assert done.returncode == 0, done.stderr
 
 
 def test_does_the_same_for_every_image_whatever_else_is_in_the_batch(digits):

@@ -1,10 +1,6 @@
-"""Whole numbers: read as they are written, with boxes in pixels, and by the pipeline of the Hub."""
+"""Whole numbers: read as they are written, with boxes in pixels."""
 
 import json
-import os
-import subprocess
-import sys
-import textwrap
 
 import numpy as np
 import pytest
@@ -13,7 +9,6 @@ from PIL import Image, ImageOps
 from transformers import pipeline
 
 from conftest import ROOT
-from hub import add_repo, serve
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
@@ -134,39 +129,6 @@ def test_a_single_digit_is_what_image_classification_gives(read, digits):
     candidates = read.preprocess(drawn[0])
     framed = read.image_processor(drawn[0], return_tensors="pt")["pixel_values"]
     assert torch.equal(candidates["pixel_values"][:1], framed)
-
-
-LOAD = """
-    import json, sys
-    from transformers import pipeline
-    options = {"trust_remote_code": True, "device": "cpu"}
-    read = pipeline("number-recognition", model="user/mnist-cnn", **options)
-    classify = pipeline("image-classification", model="user/mnist-cnn", **options)
-    print(json.dumps([read(sys.argv[1]), type(classify).__name__]))
-"""
-
-
-def test_pipeline_of_the_hub_reads_where_the_repository_is_not(read, write, tmp_path):
-    write("407")[0].save(tmp_path / "number.png")
-    (tmp_path / "empty").mkdir()
-    add_repo(tmp_path / "hub", "model", "user/mnist-cnn", ROOT / "model")
-    with serve(tmp_path / "hub", {}) as url:
-        kept = {name: value for name, value in os.environ.items() if name[:3] != "HF_"}
-        done = subprocess.run(
-            [sys.executable, "-c", textwrap.dedent(LOAD), tmp_path / "number.png"],
-            env=kept | {"HF_ENDPOINT": url, "HF_HOME": str(tmp_path / "home")},
-            cwd=tmp_path / "empty",
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-    assert done.returncode == 0, done.stderr
-    result, other = json.loads(done.stdout.splitlines()[-1])
-    assert other == "ImageClassificationPipeline"
-    here = read(str(tmp_path / "number.png"))
-    assert result["number"] == here["number"] == "407"
-    assert corners(result) == corners(here)
-    assert result["score"] == pytest.approx(here["score"], abs=1e-4)
 
 
 def test_tiny_digits_have_no_room_for_a_cut(read):

@@ -4,8 +4,6 @@ import json
 import os
 import re
 import shutil
-import signal
-import subprocess
 import sys
 import time
 
@@ -32,7 +30,7 @@ from training.trainer import TEACHER_WEIGHT, MnistTrainer
 
 
 def test_learns_to_classify_held_out_digits(trained, digits):
-    """60 steps on 900 images; the 300 test images, classified by the saved model, are the judge."""
+    """60 steps on 630 images; the 300 test images, classified by the saved model, are the judge."""
     model = MnistForImageClassification.from_pretrained(trained).eval()
     processor = MnistImageProcessor.from_pretrained(trained)
     images, labels = digits
@@ -61,10 +59,10 @@ def test_writes_what_the_readme_promises(trained):
 
 def test_what_is_measured_is_what_is_saved(trained):
     """The run's figures are those of the EMA, which is saved."""
-    dataset = to_tensors(load_splits(str(SAMPLE))["train"], "image", "label")
-    _, validation = carve_validation(dataset, 0.1, seed=42)
+    rows = load_splits(str(SAMPLE))["train"].select(range(700))
+    _, validation = carve_validation(to_tensors(rows, "image", "label"), 0.1, seed=42)
     model = MnistForImageClassification.from_pretrained(trained).eval()
-    batch = validation.__getitems__(list(range(100)))
+    batch = validation.__getitems__(list(range(70)))
     loss = model(scale_pixels(batch["pixel_values"]), batch["labels"]).loss.item()
     measured = json.loads((trained / "eval_results.json").read_text())
     assert measured["eval_loss"] == pytest.approx(loss, rel=1e-4)
@@ -87,23 +85,20 @@ def test_do_eval_alone_evaluates_a_saved_model_on_the_test_set(train, trained, t
     assert measured["eval_loss"] == pytest.approx(loss, rel=1e-4)
 
 
-def test_killed_training_resumes_to_the_same_weights(train, trained, tmp_path, monkeypatch):
+def test_killed_training_resumes_to_the_same_weights(python, train, trained, tmp_path, monkeypatch):
     """SIGKILL after the checkpoint of step 54 changes nothing in what step 60 ends with.
 
     Distillation has begun by then. Nor does half a checkpoint, or a disk that is full meanwhile.
     """
     output = tmp_path / "killed"
     arguments = [*SHORT_RUN, "--output_dir", output]
-    process = subprocess.Popen(
-        [sys.executable, ROOT / "train.py", "--use_cpu", *map(str, arguments)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    command = [sys.executable, ROOT / "train.py", "--use_cpu", *arguments]
+    process = python.popen(command, cwd=tmp_path)
     while not (output / "checkpoint-54" / "ema.safetensors").exists():
         assert process.poll() is None
         time.sleep(0.05)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    process.kill()
+    process.wait(60)
     # As after a kill in the middle of a save: the newest checkpoint is there in part.
     unfinished = output / "checkpoint-60"
     shutil.rmtree(unfinished, ignore_errors=True)  # were it faster than the signal
@@ -316,6 +311,10 @@ def odd_datasets(tmp_path_factory):
         ("--dataset_name {odd}/clothes", "from 0 to 9; the column 'label' also holds boot, shirt"),
         ("--dataset_name {odd}/nameless", "from 0 to 9; the column 'label' also holds None"),
         ("--dataset_name {odd}/corrupted", "Image 1 .* cannot be read"),
+        (
+            "",
+            "no dataset 'ylecun/mnist' in reach.* Without network, give the folder of a local copy",
+        ),
         ("--dataset_name {odd}/nowhere", "no dataset .* in reach.* --dataset_name path/to/mnist"),
         ("--dataset_name {odd}/letters --output_dir {odd}", "holds something else"),
         ("--output_dir {odd}/letters/train.parquet", "is a file. Name a folder"),
@@ -350,11 +349,3 @@ def test_bad_input_is_a_sentence_and_overwrites_nothing(
         main()
     assert re.search(sentence, str(raised.value).replace("\n", " "))
     assert sorted(odd_datasets.rglob("*")) == before
-
-
-def test_without_network_the_user_is_told_how_to_use_a_local_copy_and_sees_no_traceback(train):
-    result = train()
-    assert result.returncode == 1 and "Traceback" not in result.stderr
-    assert re.search(
-        r"^train.py: .*'ylecun/mnist'.* Without network, give the", result.stderr, re.M
-    )

@@ -1,10 +1,8 @@
-"""`python train.py` without its imports, which take ten seconds: they are done once, for many runs.
+"""Python without its imports, which take twenty seconds: they are done once, for many processes.
 
-    python tests/warm.py
-
-Each line of the input asks for a run, as JSON (conftest.py, `warm_train`). It gets a process of its
-own, forked after the imports, and at most five minutes. When that has ended, its exit status is
-printed.
+with WarmPython(HF_HUB_OFFLINE="1") as python:
+    done = python.run("train.py", "--max_steps", "5")
+    app = python.popen([sys.executable, "app.py"], cwd=ROOT)
 """
 
 import gc
@@ -12,30 +10,145 @@ import json
 import os
 import runpy
 import signal
+import subprocess
 import sys
+import time
+from collections.abc import Mapping, Sequence
+from importlib import import_module
+from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
+from tempfile import NamedTemporaryFile, TemporaryDirectory
+from typing import IO
 
-import train
+# What train.py, app.py and programs that load the model import; nothing of this repository.
+MODULES = (
+    *("accelerate", "datasets", "evaluate", "gradio", "joblib", "matplotlib.backends.backend_agg"),
+    *("matplotlib.figure", "scipy.ndimage", "scipy.special", "transformers.pipelines"),
+    *("transformers.trainer", "uvicorn"),
+)
 
-gc.collect()
-gc.freeze()  # the end of a run need not free what was imported: it would copy all of it first
+
+class WarmPython:
+    """Runs Python scripts; `environment` is what libraries read of it when they are imported."""
+
+    def __init__(self, **environment: str):
+        self.server = subprocess.Popen(
+            [sys.executable, "-P", __file__],
+            env=os.environ | environment,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            start_new_session=True,
+        )
+
+    def __enter__(self) -> "WarmPython":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.server.stdin.close()  # then it ends, and all that it has started
+        self.server.wait()
+
+    def ask(self, asked: dict | int) -> int | None:
+        print(json.dumps(asked), file=self.server.stdin, flush=True)
+        return json.loads(self.server.stdout.readline())
+
+    def popen(
+        self,
+        command: Sequence[str | Path],
+        *,
+        cwd: str | Path,
+        env: Mapping[str, str] = {},
+        stdout: IO | None = None,
+        stderr: IO | None = None,
+        file_size: int = RLIM_INFINITY,
+    ) -> "WarmProcess":
+        """As `subprocess.Popen`; the command is this Python, a script and its arguments.
+
+        No file of the process can grow beyond `file_size` bytes: what a full disk does, for each.
+        """
+        asked = {
+            "command": [str(word) for word in command[1:]],
+            "cwd": str(cwd),
+            "env": dict(env),
+            "printed": [os.devnull if file is None else file.name for file in (stdout, stderr)],
+            "file_size": file_size,
+        }
+        return WarmProcess(self, self.ask(asked))
+
+    def run(
+        self, *command: str | Path, file_size: int = RLIM_INFINITY, **environment: str
+    ) -> subprocess.CompletedProcess:
+        """Run a script, in an empty folder and at most five minutes; returns what it printed."""
+        with (
+            TemporaryDirectory() as cwd,
+            NamedTemporaryFile("r") as stdout,
+            NamedTemporaryFile("r") as stderr,
+        ):
+            process = self.popen(
+                [sys.executable, *command],
+                cwd=cwd, env=environment, stdout=stdout, stderr=stderr, file_size=file_size,
+            )  # fmt: skip
+            status = process.wait(300)
+            printed = stdout.read(), stderr.read()
+        return subprocess.CompletedProcess(command, status, *printed)
 
 
-def next_run() -> dict:
-    """What is asked for, in a new process; the old one comes back at the end of the input."""
+class WarmProcess:
+    """As much of `subprocess.Popen` as is used."""
+
+    def __init__(self, python: WarmPython, pid: int):
+        self.python, self.pid, self.returncode = python, pid, None
+
+    def poll(self) -> int | None:
+        if self.returncode is None:
+            self.returncode = self.python.ask(self.pid)
+        return self.returncode
+
+    def wait(self, timeout: float) -> int:
+        end = time.monotonic() + timeout
+        while self.poll() is None:
+            if time.monotonic() > end:
+                self.kill()
+                raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
+            time.sleep(0.01)
+        return self.returncode
+
+    def terminate(self) -> None:
+        os.kill(self.pid, signal.SIGTERM)
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+
+
+def next_command() -> dict:
+    """What is asked for, in a new process; in the old one this never returns."""
     for line in sys.stdin:
-        if os.fork() == 0:
-            return json.loads(line)
-        print(os.waitstatus_to_exitcode(os.wait()[1]), flush=True)
-    sys.exit()
+        asked = json.loads(line)
+        if isinstance(asked, int):  # the status of a process that has ended
+            pid, status = os.waitpid(asked, os.WNOHANG)
+            print(json.dumps(os.waitstatus_to_exitcode(status) if pid else None), flush=True)
+        elif pid := os.fork():
+            print(pid, flush=True)
+        else:
+            return asked
+    os.killpg(0, signal.SIGKILL)
 
 
-run = next_run()
-signal.alarm(300)
-os.environ |= run["environment"]
-os.chdir(run["folder"])
-for stream, name in enumerate(("stdin", "stdout", "stderr")):
-    os.dup2(os.open(name, os.O_RDWR | os.O_CREAT), stream)
-setrlimit(RLIMIT_FSIZE, (run["file_size"] or RLIM_INFINITY, RLIM_INFINITY))
-sys.argv = [train.__file__, *run["arguments"]]
-runpy.run_path(train.__file__, run_name="__main__")
+def serve() -> None:
+    for name in MODULES:
+        import_module(name)
+    gc.collect()
+    gc.freeze()  # the end of a process need not free what was imported: it would copy all of it
+    asked = next_command()
+    os.environ |= asked["env"]
+    os.chdir(asked["cwd"])
+    for stream, name in enumerate([os.devnull, *asked["printed"]]):
+        os.dup2(os.open(name, os.O_RDWR | os.O_APPEND), stream)
+    setrlimit(RLIMIT_FSIZE, (asked["file_size"], RLIM_INFINITY))
+    sys.argv = asked["command"]
+    sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
+    runpy.run_path(sys.argv[0], run_name="__main__")
+
+
+if __name__ == "__main__":
+    serve()
