@@ -129,21 +129,21 @@ class NumberRecognitionPipeline(Pipeline):
             doubted = shape_costs(boxes, height) - np.log(confidences) > CUT_COST
             width = (boxes[:, 2] - boxes[:, 0])[doubted].sum()
             wide[wide] = doubted & (width < LONGEST * height)
-        before, is_cut = find_gaps(ink, parts, wide, height)
-        runs, boxes, low = find_runs(before & (parts > 0), is_cut, height)
-        runs, boxes, count = runs[low.argsort(kind="stable")], boxes[~low], (~low).sum()
-        framed[1:] = [
-            processor.frame_part(ink[here] * (before[last][here] & ~before[first][here]))
-            for (first, last), here in zip(runs[1:count], map(place, boxes[1:]), strict=True)
-        ]
-        costs = CUT_COST / 2 * is_cut[runs].sum(1)
-        costs[:count] += shape_costs(boxes, height)
-        costs[count:] += SKIP_COST
+        runs, boxes, count, is_cut = np.array([[0, 1]]), bounds(parts), 1, np.zeros(2, bool)
+        if len(wide) != 1 or wide.any():  # else all of it is the one candidate
+            before, is_cut = find_gaps(ink, parts, wide, height)
+            runs, boxes, low = find_runs(before & (parts > 0), is_cut, height)
+            runs, boxes, count = runs[low.argsort(kind="stable")], boxes[~low], (~low).sum()
+            framed[1:] = [
+                processor.frame_part(ink[here] * (before[last][here] & ~before[first][here]))
+                for (first, last), here in zip(runs[1:count], map(place, boxes[1:]), strict=True)
+            ]
+        shapes = np.append(shape_costs(boxes, height), [SKIP_COST] * (len(runs) - count))
         return (known if count == 1 else {}) | {
             "pixel_values": stack(framed[:count]),
             "boxes": line.before_straightening(boxes) * scale + np.tile(corner, 2),
             "runs": runs,
-            "costs": costs,
+            "costs": CUT_COST / 2 * is_cut[runs].sum(1) + shapes,
             "height": height * scale,
             "several_lines": several_lines,
         }

@@ -42,6 +42,7 @@ from training.evaluation import expected_calibration_error
 
 LENGTHS = (1, 2, 3, 5, 10)
 SAMPLES = 200  # numbers of a row
+TIMED = 40  # drawings: a few are doubted and cut, which takes longer
 
 
 def drawn(ink: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -156,7 +157,7 @@ def measure(results: list[dict], true: list[str]) -> dict[str, float]:
     }
 
 
-def milliseconds(call: Callable[[], object], calls: int = 15) -> float:
+def milliseconds(call: Callable[[], object], calls: int = 5) -> float:
     """Least time of a call, which other work on the machine disturbs least."""
     times = []
     for _ in range(calls):
@@ -215,13 +216,14 @@ def print_non_digits(read: Callable, fashion_mnist_dir: Path, count: int) -> Non
 def print_times(read: Callable, classify: Callable, *digits: Callable | np.ndarray) -> None:
     """The table of times, of one thread, as ratios to `image-classification` of one digit."""
     single, five = (
-        [compose(drawn, length, False, seed, *digits)[0] for seed in range(8)] for length in (1, 5)
+        [compose(drawn, length, False, seed, *digits)[0] for seed in range(TIMED)]
+        for length in (1, 5)
     )
     large = [five[0].convert("RGB").resize((4000, 3000))]
     print("\n| time as a ratio to image-classification | |\n|---|---:|")
     for name, numbers, references in (
-        ("one digit, mean of 8", single, single),
-        ("five digits, mean of 8", five, single),
+        (f"one digit, mean of {TIMED}", single, single),
+        (f"five digits, mean of {TIMED}", five, single),
         ("five digits, 12 megapixels", large, [photo()]),
     ):
         ratio = np.mean([milliseconds(partial(read, image)) for image in numbers]) / np.mean(
