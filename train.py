@@ -1,7 +1,7 @@
 """Train a convolutional network on MNIST, evaluate it, and push it to the Hub.
 
     python train.py                                             on all of MNIST
-    python train.py --max_train_samples 2000 --max_steps 100    see in seconds that all works
+    python train.py --max_train_samples 2000 --max_steps 100    see in a minute that all works
     python train.py --do_eval --model_name_or_path model --output_dir evaluation
 
 The flags that matter first:
