@@ -349,3 +349,11 @@ def test_bad_input_is_a_sentence_and_overwrites_nothing(
         main()
     assert re.search(sentence, str(raised.value).replace("\n", " "))
     assert sorted(odd_datasets.rglob("*")) == before
+
+
+def test_a_dataset_that_is_not_in_reach_is_a_sentence_and_no_traceback(train):
+    result = train("--dataset_name", "user/nowhere")
+    assert result.returncode == 1 and "Traceback" not in result.stderr
+    assert re.search(
+        r"^train.py: .*'user/nowhere'.* Without network, give the", result.stderr, re.M
+    )

@@ -1,8 +1,10 @@
 """Python without its imports, which take twenty seconds: they are done once, for many processes.
 
-with WarmPython(HF_HUB_OFFLINE="1") as python:
-    done = python.run("train.py", "--max_steps", "5")
-    app = python.popen([sys.executable, "app.py"], cwd=ROOT)
+    with WarmPython(HF_HUB_OFFLINE="1") as python:
+        done = python.run(ROOT / "train.py", "--max_steps", "5")
+        app = python.popen([sys.executable, "app.py"], cwd=ROOT)
+
+Run as a script, this is the process from which all others are forked.
 """
 
 import gc
@@ -29,7 +31,7 @@ MODULES = (
 
 
 class WarmPython:
-    """Runs Python scripts; `environment` is what libraries read of it when they are imported."""
+    """Runs Python scripts. What libraries read of `environment` they read once, when imported."""
 
     def __init__(self, **environment: str):
         self.server = subprocess.Popen(
