@@ -37,6 +37,7 @@ RULE = 1.2  # longer parts, if low, are rules of a form, and so are longer thin 
 RULE_THICKNESS = 0.05  # of a rule that digits touch
 UNCUT = 0.6  # narrower parts are not cut
 LONE_UNCUT = 0.75  # a part that is alone is more often one digit
+PAIR = 1.5  # narrower parts hold two digits at most: none lies between two cuts of them
 MIN_UNCUT = 4  # pixels: as narrow parts have no room for a cut
 CUT_EVERY = 0.16  # of a part's width: two cuts
 LONGEST = 12  # of all parts that are cut: longer ones are drawings
@@ -64,7 +65,8 @@ class NumberRecognitionPipeline(Pipeline):
 
     - `number`: the digits, such as "407". A digit below the confidence threshold of the model's
       configuration stands as "?", a wide gap as a space. "" if the image is blank.
-    - `score`: the product of the digits' confidences, 0-1; 0 if the image is blank.
+    - `score`: the product of the digits' confidences, 0-1, in which a digit counts once more for
+      each cut at its sides: that cut is right only if the digit is. 0 if the image is blank.
     - `digits`: from left to right, each with its `label`, its `score` (the confidence, 0-1) and its
       `box`, `xmin`, `ymin`, `xmax` and `ymax` in pixels of the image after its EXIF rotation.
 
@@ -96,8 +98,9 @@ class NumberRecognitionPipeline(Pipeline):
             For N candidates, of which the first is all of the image, and M low pieces, which can be
             left out: `pixel_values` (N, 1, 28, 28) float32 0-1; `boxes` (N, 4) int, xmin, ymin,
             xmax and ymax in pixels of the image; `runs` (N + M, 2) int, the gaps between which each
-            lies, as `find_gaps` orders them; `costs` (N + M,) float, of its shape and cuts;
-            `height` of the digits in pixels; `several_lines`, a bool. N is 0 in a blank image.
+            lies, as `find_gaps` orders them; `cuts` (N + M,) int, how many of these are cuts;
+            `costs` (N + M,) float, of its shape and cuts; `height` of the digits in pixels;
+            `several_lines`, a bool. N is 0 in a blank image.
         """
         processor = self.image_processor
         image = processor.open(image)
@@ -106,7 +109,7 @@ class NumberRecognitionPipeline(Pipeline):
         framed = [processor.frame_ink(ink)]
         line, corner = find_line(ink), np.zeros(2, int)
         if scale > 1 and line.height < COARSE and (len(line.wide) > 1 or line.wide.any()):
-            left, top, right, bottom = join(bounds(line.parts))
+            [(left, top, right, bottom)] = bounds((line.parts > 0).astype(int))
             drops, height = line.drops[left:right], int(line.height)
             sides = left, top + drops.min(), right, bottom + drops.max()
             box = np.add(sides, (-height, -height, height, height)).clip(0) * scale
@@ -114,7 +117,7 @@ class NumberRecognitionPipeline(Pipeline):
             ink = processor.find_ink(image)
             scale = -(-max(image.size) // max(ink.shape))
             line = find_line(ink)
-        ink, parts, wide, height, several_lines, _ = line
+        ink, parts, wide, height, several_lines, drops = line
         wide &= cuts
         known = {}
         if wide.any():  # sure to be a digit, a part costs less than any path that cuts it
@@ -138,11 +141,13 @@ class NumberRecognitionPipeline(Pipeline):
                 processor.frame_part(ink[here] * (before[last][here] & ~before[first][here]))
                 for (first, last), here in zip(runs[1:count], map(place, boxes[1:]), strict=True)
             ]
+        lower = drops[(boxes[:, 0] + boxes[:, 2]) // 2]
         shapes = np.append(shape_costs(boxes, height), [SKIP_COST] * (len(runs) - count))
         return (known if count == 1 else {}) | {
             "pixel_values": stack(framed[:count]),
-            "boxes": line.before_straightening(boxes) * scale + np.tile(corner, 2),
+            "boxes": (boxes + np.outer(lower, [0, 1, 0, 1])) * scale + np.tile(corner, 2),
             "runs": runs,
+            "cuts": is_cut[runs].sum(1),
             "costs": CUT_COST / 2 * is_cut[runs].sum(1) + shapes,
             "height": height * scale,
             "several_lines": several_lines,
@@ -163,8 +168,8 @@ class NumberRecognitionPipeline(Pipeline):
             probabilities: (N, 10), of each candidate.
 
         Returns:
-            The indices of the candidates on the path, from left to right, and the product of their
-            confidences, 0-1; an empty list and 0 if there are no candidates.
+            The indices of the candidates on the path, from left to right, and the number's score,
+            0-1; an empty list and 0 if there are no candidates.
         """
         count, confidences = len(probabilities), probabilities.max(1, initial=1e-9)
         costs = candidates["costs"].copy()
@@ -178,7 +183,8 @@ class NumberRecognitionPipeline(Pipeline):
             way = cost + costs[i], path + [i] * int(i < count)
             cheapest[last] = min(cheapest[last], way)
         path = cheapest[end][1]
-        return path, float(confidences[path].prod()) if path else 0.0
+        score = (confidences ** (1 + candidates["cuts"][:count]))[path].prod()
+        return path, float(score) if path else 0.0
 
     def spell(self, candidates: dict, probabilities: np.ndarray, path: list[int]) -> str:
         """The number, such as "407", of a path as `find_path` gives it."""
@@ -221,11 +227,6 @@ class Line(NamedTuple):
     height: float  # of the digits, in pixels
     several_lines: bool
     drops: np.ndarray  # (W,) int: how much lower each column was before it was straightened
-
-    def before_straightening(self, boxes: np.ndarray) -> np.ndarray:
-        """Boxes (n, 4) where they were."""
-        middles = (boxes[:, 0] + boxes[:, 2]) // 2
-        return boxes + np.outer(self.drops[middles], [0, 1, 0, 1])
 
 
 def find_line(ink: np.ndarray, is_level: bool = False) -> Line:
@@ -393,8 +394,8 @@ def find_runs(
     # A later gap has before it all that an earlier one has, or their cuts cross: counts suffice.
     columns, rows = before.sum(1), before.sum(2)  # how many pixels of ink lie before each gap
     first, last = np.triu_indices(len(before), 1)
-    is_all, number = last - first == len(before) - 1, np.cumsum(~is_cut)
-    is_part = ~(is_cut[first] | is_cut[last]) & (number[last] - number[first] == 1)
+    is_all, part = last - first == len(before) - 1, np.cumsum(~is_cut) - 1
+    is_part = ~(is_cut[first] | is_cut[last]) & (part[last] - part[first] == 1)
     starts, ends = (columns < columns[-1]).argmax(1), right_ends(columns > 0)
     near = ends[last] - starts[first] <= 2 * MAX_WIDTH * height  # cuts slant: not exact, but cheap
     order = np.lexsort((last, first, ~is_all))
@@ -410,6 +411,9 @@ def find_runs(
     fits = (right - 1 - left < MAX_WIDTH * height) & (gaps <= MAX_GAP * height + 1)
     fits &= (rows[last] - rows[first]).sum(1) >= MIN_INK * height**2
     fits &= (rows[first] <= rows[last]).all(1)  # else the cuts cross
+    is_pair = ends[~is_cut][1:] - starts[~is_cut][:-1] < PAIR * height  # or one, for each part
+    is_inner = is_cut[first] & is_cut[last] & (part[first] == part[last])
+    fits &= ~(is_inner & is_pair[part[first]])
     kept = in_columns.any(1) & (needed | fits)
     runs, boxes = np.stack([first, last], 1)[kept], np.stack([left, top, right, bottom], 1)[kept]
     low = (boxes[:, 3] - boxes[:, 1] < SMALL * height) & (np.arange(len(boxes)) > 0)
@@ -437,11 +441,6 @@ def stack(framed: list[np.ndarray]) -> torch.Tensor:
     """Framed digits (28, 28) as the model takes them, (n, 1, 28, 28)."""
     pixels = np.array(framed, np.float32).reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE)
     return torch.from_numpy(pixels)
-
-
-def join(boxes: np.ndarray) -> np.ndarray:
-    """The box around boxes (n, 4)."""
-    return np.concatenate([boxes[:, :2].min(0), boxes[:, 2:].max(0)])
 
 
 PIPELINE_REGISTRY.register_pipeline(

@@ -75,6 +75,13 @@ def test_result_has_digits_with_confidences_and_boxes_in_pixels(read, write):
     assert np.abs(np.subtract(corners(read(large)), np.multiply(boxes, 8))).max() <= 16
 
 
+def test_a_digit_counts_once_more_for_each_cut(read, write):
+    image = write("32", gap=-16)[0]
+    result = read(image)
+    assert result["number"] == "32" and len(read.preprocess(image, cuts=False)["boxes"]) == 1
+    assert result["score"] == pytest.approx(np.prod([d["score"] ** 2 for d in result["digits"]]))
+
+
 def test_boxes_are_those_of_the_image_upright(read, write, tmp_path):
     image, boxes = write("407")
     exif = Image.Exif()
