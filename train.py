@@ -109,13 +109,6 @@ def load_data(
         before = load_saved(args.model_name_or_path or str(RELEASED_MODEL)).to(args.device)
         with args.main_process_first(desc="the corrections"):
             corrections = load_corrections(args.corrections, before, args.trust_corrections)
-    if args.do_train and args.synthetic:
-        images, labels = training.images.numpy(), training.labels.numpy()
-        is_first = args.process_index == 0
-        made = [make_images(images, labels, args.seed) if is_first else None]
-        training.append(*broadcast_object_list(made)[0])
-    if corrections is not None:
-        corrections.add_to(training)
     return training, evaluation, corrections
 
 
@@ -139,8 +132,7 @@ def train(trainer: MnistTrainer, corrections: Corrections | None) -> None:
     """Train, and leave the model, its metrics and its learning curves in the output folder."""
     output, resume = Path(trainer.args.output_dir), trainer.args.resume_from_checkpoint
     is_first = trainer.is_world_process_zero()
-    if corrections is not None:
-        trainer.log_metrics("corrections", corrections.record)
+    add_images(trainer, corrections)
     if is_first:
         clear(output, resume)
     metrics = trainer.train(resume_from_checkpoint=resume).metrics
@@ -158,6 +150,18 @@ def train(trainer: MnistTrainer, corrections: Corrections | None) -> None:
                 images, path = corrections.left_out.images.numpy(), output / SHEET_FILE
                 draw_contact_sheet(images, corrections.captions, path)
                 print(f"Corrections that the model before is sure are wrong, left out: {path}")
+
+
+def add_images(trainer: MnistTrainer, corrections: Corrections | None) -> None:
+    """Append synthetic images, which takes minutes, and corrections to what is trained on."""
+    dataset, is_first = trainer.train_dataset, trainer.is_world_process_zero()
+    if trainer.args.synthetic:
+        images, labels = dataset.images.numpy(), dataset.labels.numpy()
+        made = [make_images(images, labels, trainer.args.seed) if is_first else None]
+        dataset.append(*broadcast_object_list(made)[0])
+    if corrections is not None:
+        corrections.add_to(dataset)
+        trainer.log_metrics("corrections", corrections.record)
 
 
 def clear(output: Path, resume: str | None) -> None:

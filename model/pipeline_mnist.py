@@ -172,9 +172,8 @@ class NumberRecognitionPipeline(Pipeline):
             0-1; an empty list and 0 if there are no candidates.
         """
         count, confidences = len(probabilities), probabilities.max(1, initial=1e-9)
-        costs = candidates["costs"].copy()
+        runs, costs = candidates["runs"], candidates["costs"].copy()
         costs[:count] -= np.log(confidences)
-        runs = candidates["runs"]
         end = int(runs.max(initial=0))
         cheapest = [(0.0, []), *[(np.inf, [])] * end]  # to each gap: the cost and the candidates
         for i in runs[:, 0].argsort(kind="stable").tolist():
@@ -412,8 +411,7 @@ def find_runs(
     fits &= (rows[last] - rows[first]).sum(1) >= MIN_INK * height**2
     fits &= (rows[first] <= rows[last]).all(1)  # else the cuts cross
     is_pair = ends[~is_cut][1:] - starts[~is_cut][:-1] < PAIR * height  # or one, for each part
-    is_inner = is_cut[first] & is_cut[last] & (part[first] == part[last])
-    fits &= ~(is_inner & is_pair[part[first]])
+    fits &= ~(is_cut[first] & is_cut[last] & (part[first] == part[last]) & is_pair[part[first]])
     kept = in_columns.any(1) & (needed | fits)
     runs, boxes = np.stack([first, last], 1)[kept], np.stack([left, top, right, bottom], 1)[kept]
     low = (boxes[:, 3] - boxes[:, 1] < SMALL * height) & (np.arange(len(boxes)) > 0)

@@ -1,6 +1,7 @@
 """What the tests share: the sample of MNIST, a training run, the Hub, a running app, a browser."""
 
 import os
+import shlex
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -99,26 +100,13 @@ def trained(train, tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def client(hub, tmp_path_factory):
-    """Runs a command as a user of the Hub, in an empty folder unless told otherwise."""
+def hf(python) -> Callable[..., None]:
+    """Runs a command line of `hf`, in an empty folder unless told otherwise."""
 
-    def run(*command, token=None, cwd=None):
-        home = tmp_path_factory.mktemp("hf_home")
-        # `hf` lies beside this Python, whether or not its environment is activated.
-        path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
-        environment = {"HF_ENDPOINT": hub, "HF_HOME": str(home), "PATH": path, **ONLINE}
-        environment |= {"HF_TOKEN": token} if token else {}
-        inherited = {name: value for name, value in os.environ.items() if name[:3] != "HF_"}
-        done = subprocess.run(
-            [str(word) for word in command],
-            env=inherited | environment,
-            cwd=cwd or tmp_path_factory.mktemp("empty"),
-            capture_output=True,
-            text=True,
-            timeout=300,
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-        return done
+    def run(command: str, cwd: Path | None = None, **environment: str) -> None:
+        name, *words = shlex.split(command)
+        done = python.run(Path(sys.executable).with_name(name), *words, cwd=cwd, **environment)
+        assert name == "hf" and done.returncode == 0, done.stdout + done.stderr
 
     return run
 

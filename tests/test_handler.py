@@ -24,11 +24,11 @@ from modeling_mnist import MnistForImageClassification
 
 
 @pytest.fixture(scope="module")
-def endpoint(client, python, tmp_path_factory) -> Iterator[str]:
+def endpoint(hf, python, tmp_path_factory) -> Iterator[str]:
     """The address of an endpoint with the released model: pushed, downloaded, served from there."""
     folder = tmp_path_factory.mktemp("endpoint") / "repository"
-    client("hf", "upload", "user/released", ROOT / "model", ".", token="hf_user")
-    client("hf", "download", "user/released", "--local-dir", folder)
+    hf(f"hf upload user/released {ROOT}/model .", HF_TOKEN="hf_user")
+    hf(f"hf download user/released --local-dir {folder}")
     command = [sys.executable, ROOT / "tests" / "endpoint.py", folder]
     with NamedTemporaryFile("r") as printed:
         server = python.popen(command, cwd=folder, stdout=printed)
@@ -83,7 +83,7 @@ def test_an_endpoint_answers_200_calls_at_once(endpoint, digits):
     assert (read == labels).mean() > 0.97
 
 
-def test_lists_transparency_and_the_hubs_own_client(endpoint, client, digits, tmp_path):
+def test_lists_transparency_and_the_hubs_own_client(endpoint, python, digits, tmp_path):
     images, labels = digits[0][:64], digits[1][:64]
     inputs = [b64(png(image)) for image in images]
     single = [call(endpoint, {"inputs": image})[1] for image in inputs[:3]]
@@ -107,8 +107,9 @@ def test_lists_transparency_and_the_hubs_own_client(endpoint, client, digits, tm
         url, path = sys.argv[1:]
         print(InferenceClient(url).image_classification(path)[0].label)
     """
-    command = (sys.executable, "-c", textwrap.dedent(ask), endpoint, tmp_path / "digit.png")
-    assert client(*command).stdout.strip() == str(labels[0])
+    (tmp_path / "ask.py").write_text(textwrap.dedent(ask))
+    answer = python.run(tmp_path / "ask.py", endpoint, tmp_path / "digit.png")
+    assert answer.stdout.strip() == str(labels[0]), answer.stderr
 
 
 def test_an_endpoint_reads_numbers_and_digits_at_once(endpoint, digits):

@@ -284,7 +284,7 @@ def test_second_push_updates_and_a_dataset_of_the_same_name_is_left_alone(root, 
 
 @pytest.mark.parametrize("fault", [{"commit": [503]}, {"lfs_put": [403]}, {"commit": [0]}])
 def test_interrupted_push_keeps_the_model_and_the_printed_command_pushes_it(
-    root, client, push, faults, tmp_path, fault
+    root, hf, push, faults, tmp_path, fault
 ):
     repo = "models/user/interrupted-" + "-".join(fault) + str(*fault.values())[1:-1]
     # Weights that the Hub has seen before would not be uploaded at all: each case has its seed.
@@ -296,27 +296,27 @@ def test_interrupted_push_keeps_the_model_and_the_printed_command_pushes_it(
     assert "Traceback" not in done.stderr
     assert not (root / repo / "main/model.safetensors").exists()  # no half-pushed state
     command = re.search(r"^hf upload user/interrupted.*$", done.stderr, re.MULTILINE)[0]
-    client("bash", "-c", command, token="hf_user")
+    hf(command, HF_TOKEN="hf_user")
     for name in ("model.safetensors", "README.md", "modeling_mnist.py"):
         assert (root / repo / "main" / name).read_bytes() == (folder / name).read_bytes()
     assert not list((root / repo / "main").glob("checkpoint-*"))
 
 
-def test_space_deploys_with_the_documented_command(root, client, digit, tmp_path):
+def test_space_deploys_with_the_documented_command(root, hf, python, digit, tmp_path):
     """Uploaded, downloaded into an empty folder, and started there as a Space is."""
     readme = (ROOT / "README.md").read_text()
     command = re.search(r"^hf upload user/.*--repo-type space.*$", readme, re.MULTILINE)[0]
-    client("bash", "-c", command, token="hf_user", cwd=ROOT)
+    hf(command, cwd=ROOT, HF_TOKEN="hf_user")
     repo = command.split()[2]
     attributes = (root / "spaces" / repo / "main" / ".gitattributes").read_text()
     assert "*.safetensors filter=lfs" in attributes  # the Hub's own, which it begins a Space with
-    download = f"hf download {repo} --repo-type space --local-dir {tmp_path}/space"
-    client("bash", "-c", download)
     space = tmp_path / "space"
+    hf(f"hf download {repo} --repo-type space --local-dir {space}")
     names = {path.name for path in space.iterdir()}
     assert {"app.py", "README.md", "requirements.txt", "model"} <= names
     assert not names & {"tests", ".git", ".ci", ".venv", "mnist-cnn", "__pycache__"}
 
-    with serve_app(tmp_path / "log", space, HF_HOME=str(tmp_path / "home")) as (url, _):
+    home = {"HF_HOME": str(tmp_path / "home")}  # where nothing has been downloaded
+    with serve_app(tmp_path / "log", space, python.popen, **home) as (url, _):
         answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
     assert answer["label"] == "7"

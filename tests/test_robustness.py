@@ -4,6 +4,8 @@ import sys
 
 import numpy as np
 import pytest
+from joblib.externals.loky import get_reusable_executor
+from joblib.externals.loky.backend.context import set_start_method
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
@@ -123,9 +125,12 @@ def test_figures_of_a_row():
     assert "accuracy" not in figures
 
 
+@pytest.mark.filterwarnings("ignore:`fork` start method")
 def test_the_number_of_processes_does_not_change_the_images(ten):
     row = next(row for row in digit_rows(ten, np.arange(10)) if "ruled" in row.name)
+    set_start_method("fork")  # other processes would import all anew
     alone, together = (frame(row, 4, MnistImageProcessor(), num_proc) for num_proc in (1, 2))
+    get_reusable_executor().shutdown()
     assert (alone == together).all() and alone.any()
 
 

@@ -78,17 +78,21 @@ class WarmPython:
         return WarmProcess(self, self.ask(asked))
 
     def run(
-        self, *command: str | Path, file_size: int = RLIM_INFINITY, **environment: str
+        self,
+        *command: str | Path,
+        cwd: Path | None = None,
+        file_size: int = RLIM_INFINITY,
+        **environment: str,
     ) -> subprocess.CompletedProcess:
-        """Run a script, in an empty folder and at most five minutes; returns what it printed."""
+        """Run a script, by default in an empty folder; returns what it printed in five minutes."""
         with (
-            TemporaryDirectory() as cwd,
+            TemporaryDirectory() as empty,
             NamedTemporaryFile("r") as stdout,
             NamedTemporaryFile("r") as stderr,
         ):
             process = self.popen(
-                [sys.executable, *command],
-                cwd=cwd, env=environment, stdout=stdout, stderr=stderr, file_size=file_size,
+                [sys.executable, *command], cwd=cwd or empty, env=environment,
+                stdout=stdout, stderr=stderr, file_size=file_size,
             )  # fmt: skip
             status = process.wait(300)
             printed = stdout.read(), stderr.read()

@@ -47,7 +47,7 @@ class MnistTrainingArguments(TrainingArguments):
     max_train_samples: int | None = HfArg(default=None, help="Train on the first so many only.")
     max_eval_samples: int | None = HfArg(default=None, help="Evaluate on the first so many only.")
     synthetic: bool = HfArg(
-        default=True, help="Add drawn digits, corrupted digits and non-digits to training."
+        default=True, help="Add drawn and corrupted digits, non-digits and pieces of numbers."
     )
     augment: bool = HfArg(
         default=True, help="Rotate, shear, scale, shift, deform, and thin or thicken digits."

@@ -63,8 +63,7 @@ def describe(read: NumberRecognitionPipeline, candidates: dict, probabilities: n
     rests are touching digits cut, and are there saliency maps: else the next image comes before
     anyone could study them.
     """
-    config = read.model.config
-    threshold = config.confidence_threshold
+    config, threshold = read.model.config, read.model.config.confidence_threshold
     path, score = read.find_path(candidates, probabilities)
     if not path:
         return {"kind": "invitation", "line": f"Nothing is written here yet.\n{INVITATION}"}
