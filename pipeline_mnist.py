@@ -37,7 +37,6 @@ RULE = 1.2  # longer parts, if low, are rules of a form, and so are longer thin 
 RULE_THICKNESS = 0.05  # of a rule that digits touch
 UNCUT = 0.6  # narrower parts are not cut
 LONE_UNCUT = 0.75  # a part that is alone is more often one digit
-PAIR = 1.5  # narrower parts hold two digits at most: none lies between two cuts of them
 MIN_UNCUT = 4  # pixels: as narrow parts have no room for a cut
 CUT_EVERY = 0.16  # of a part's width: two cuts
 LONGEST = 12  # of all parts that are cut: longer ones are drawings
@@ -119,7 +118,7 @@ class NumberRecognitionPipeline(Pipeline):
             line = find_line(ink)
         ink, parts, wide, height, several_lines, drops = line
         wide &= cuts
-        known = {}
+        known, most_cuts = {}, 2
         if wide.any():  # sure to be a digit, a part costs less than any path that cuts it
             numbers, boxes = np.flatnonzero(wide) + 1, bounds(parts)[wide]
             if len(wide) > 1:
@@ -129,13 +128,15 @@ class NumberRecognitionPipeline(Pipeline):
                 ]
             known = self.forward({"pixel_values": stack(framed[-len(boxes) :])})
             confidences = known["probabilities"].max(1).values.numpy()
-            doubted = shape_costs(boxes, height) - np.log(confidences) > CUT_COST
-            width = (boxes[:, 2] - boxes[:, 0])[doubted].sum()
-            wide[wide] = doubted & (width < LONGEST * height)
+            costs = shape_costs(boxes, height) - np.log(confidences)
+            if len(wide) == 1 and costs[0] < 2 * CUT_COST:
+                most_cuts = 1  # one that is alone costs less than any path that cuts it twice
+            width = (boxes[:, 2] - boxes[:, 0])[costs > CUT_COST].sum()
+            wide[wide] = (costs > CUT_COST) & (width < LONGEST * height)
         runs, boxes, count, is_cut = np.array([[0, 1]]), bounds(parts), 1, np.zeros(2, bool)
         if len(wide) != 1 or wide.any():  # else all of it is the one candidate
             before, is_cut = find_gaps(ink, parts, wide, height)
-            runs, boxes, low = find_runs(before & (parts > 0), is_cut, height)
+            runs, boxes, low = find_runs(before & (parts > 0), is_cut, height, most_cuts)
             runs, boxes, count = runs[low.argsort(kind="stable")], boxes[~low], (~low).sum()
             framed[1:] = [
                 processor.frame_part(ink[here] * (before[last][here] & ~before[first][here]))
@@ -380,11 +381,11 @@ def shape_costs(boxes: np.ndarray, height: float) -> np.ndarray:
 
 
 def find_runs(
-    before: np.ndarray, is_cut: np.ndarray, height: float
+    before: np.ndarray, is_cut: np.ndarray, height: float, most_cuts: int = 2
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """What lies between two gaps and can be a digit by its size, or is too low for one.
 
-    Takes what `find_gaps` gives, without soft edges, and the digits' height in pixels.
+    Takes what `find_gaps` gives, without soft edges; at most `most_cuts` of a run's ends are cuts.
 
     Returns:
         For n runs, of which the first is everything, the gaps before and after it, (n, 2) int; the
@@ -393,7 +394,7 @@ def find_runs(
     # A later gap has before it all that an earlier one has, or their cuts cross: counts suffice.
     columns, rows = before.sum(1), before.sum(2)  # how many pixels of ink lie before each gap
     first, last = np.triu_indices(len(before), 1)
-    is_all, part = last - first == len(before) - 1, np.cumsum(~is_cut) - 1
+    is_all, part = last - first == len(before) - 1, np.cumsum(~is_cut)
     is_part = ~(is_cut[first] | is_cut[last]) & (part[last] - part[first] == 1)
     starts, ends = (columns < columns[-1]).argmax(1), right_ends(columns > 0)
     near = ends[last] - starts[first] <= 2 * MAX_WIDTH * height  # cuts slant: not exact, but cheap
@@ -410,8 +411,7 @@ def find_runs(
     fits = (right - 1 - left < MAX_WIDTH * height) & (gaps <= MAX_GAP * height + 1)
     fits &= (rows[last] - rows[first]).sum(1) >= MIN_INK * height**2
     fits &= (rows[first] <= rows[last]).all(1)  # else the cuts cross
-    is_pair = ends[~is_cut][1:] - starts[~is_cut][:-1] < PAIR * height  # or one, for each part
-    fits &= ~(is_cut[first] & is_cut[last] & (part[first] == part[last]) & is_pair[part[first]])
+    fits &= is_cut[np.stack([first, last])].sum(0) <= most_cuts
     kept = in_columns.any(1) & (needed | fits)
     runs, boxes = np.stack([first, last], 1)[kept], np.stack([left, top, right, bottom], 1)[kept]
     low = (boxes[:, 3] - boxes[:, 1] < SMALL * height) & (np.arange(len(boxes)) > 0)
