@@ -80,7 +80,7 @@ class MnistTrainingArguments(TrainingArguments):
     distillation_share: float = HfArg(
         default=0.21,
         help="Share of all steps, the last ones, in which the network learns from its own "
-        "answers, averaged over views; 0: none.",
+        "answers to images changed a little; 0: none.",
     )
     logging_steps: float = HfArg(
         default=0.01, help="Steps between two log lines; below 1, a share of all steps."
