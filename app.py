@@ -38,7 +38,7 @@ except (OSError, ValueError, RuntimeError) as error:
 
 corrections = None
 if folder := os.environ.get("CORRECTIONS_DIR"):
-    is_folder = Path(MODEL_ID).is_dir()  # whose path is nobody's business
+    is_folder = Path(MODEL_ID).is_dir()  # its path is not shown
     model_name = Path(MODEL_ID).resolve().name if is_folder else MODEL_ID
     corrections = Corrections(folder, model, model_name)
 
@@ -74,8 +74,8 @@ def read(picture: str | None) -> dict:
         picture: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, of at most 64 megapixels.
 
     Returns:
-        `number`, its `score` (0 to 1), and its `digits` from left to right: each a `label`, a
-        `score` and a `box` in pixels of the image (xmin, ymin, xmax, ymax).
+        `number`, its `score` (0 to 1), `digits` from left to right (each a `label`, a `score`, a
+        `box` in pixels: xmin, ymin, xmax, ymax), and, for what seems several lines, a `message`.
     """
     return read_number(open_image(picture))
 
@@ -110,12 +110,12 @@ if __name__ == "__main__":
         theme=gr.themes.Default(
             primary_hue="indigo", neutral_hue="slate", font=["system-ui", "sans-serif"]
         ),
-        head=f"<style>{(HERE / 'ui' / 'page.css').read_text()}</style>",  # there at first paint
+        head=f"<style>{(HERE / 'ui' / 'page.css').read_text('utf-8')}</style>",  # at first paint
         footer_links=["api"],
         max_file_size="20mb",
         app_kwargs={"max_body_size": 22_000_000},  # of a request, JSON too: a file and its headers
         show_error=True,  # to programs as well: what is wrong with their call
         mcp_server=True,
         state_session_capacity=100,  # visitors whose state Gradio keeps; each takes a megabyte
-        run_history=False,  # what visitors write is kept nowhere, not in their browser either
+        run_history=False,  # neither Gradio nor the browser keeps what visitors write
     )

@@ -149,20 +149,20 @@ def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
             f"An image must be a PIL image, an array, a tensor, a path or a URL, "
             f"not {type(array).__name__}."
         )
-    array = np.asarray(array)
-    if array.ndim == 3 and array.shape[-1] > 4:
-        array = np.moveaxis(array, 0, -1)
-    if array.ndim == 3 and array.shape[-1] == 1:
-        array = array[..., 0]
-    if array.size == 0 or not (array.ndim == 2 or (array.ndim == 3 and array.shape[-1] <= 4)):
+    pixels = np.asarray(array)
+    if pixels.ndim == 3 and pixels.shape[-1] > 4:
+        pixels = np.moveaxis(pixels, 0, -1)
+    if pixels.ndim == 3 and pixels.shape[-1] == 1:
+        pixels = pixels[..., 0]
+    if pixels.size == 0 or not (pixels.ndim == 2 or (pixels.ndim == 3 and pixels.shape[-1] <= 4)):
         raise ValueError(
             f"An image must have the shape (H, W), (H, W, C) or (C, H, W) with 1 to 4 channels, "
-            f"not {array.shape}. Give several images as a list or as (B, C, H, W)."
+            f"not {tuple(array.shape)}. Give several images as a list or as (B, C, H, W)."
         )
-    array = np.nan_to_num(array.astype(np.float32))
-    brightest = array.max()  # a little above 1 where floats were interpolated
+    pixels = np.nan_to_num(pixels.astype(np.float32))
+    brightest = pixels.max()  # a little above 1 where floats were interpolated
     full = 1 if brightest < 2 else max(255, brightest)
-    return Image.fromarray(np.uint8((array / full).clip(0, 1) * 255 + 0.5))
+    return Image.fromarray(np.uint8((pixels / full).clip(0, 1) * 255 + 0.5))
 
 
 def _upright(image: Image.Image) -> Image.Image:

@@ -12,10 +12,9 @@ The flags that matter first:
     --resume_from_checkpoint last    go on after an interruption
     --push_to_hub --hub_model_id user/mnist-cnn
 
-The model is evaluated on the test set once, after the last step. With --train_val_split it is
-evaluated, during and after training, on the images held out of the training set, and not on the
-test set. All flags of transformers' TrainingArguments work as well; the defaults are those of the
-released model.
+The model is evaluated on the test set once, after the last step; with --train_val_split on the
+held-out images instead, during training as well. The other flags are those of transformers'
+TrainingArguments; --help tells all. The defaults are those of the released model.
 """
 
 import ctypes
@@ -79,9 +78,9 @@ def keep_freed_memory() -> None:
     Without it the kernel maps and clears tens of megabytes at each step of training on a CPU.
     """
     libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-    if hasattr(libc, "mallopt"):
-        for threshold in (-1, -3):  # M_TRIM_THRESHOLD and M_MMAP_THRESHOLD in glibc's malloc.h
-            libc.mallopt(threshold, 2**30)  # bytes: more than a step allocates
+    # Bytes, above what a step allocates: M_MMAP_THRESHOLD, which may refuse, and M_TRIM_THRESHOLD.
+    if hasattr(libc, "mallopt") and libc.mallopt(-3, 2**30):
+        libc.mallopt(-1, 2**30)
 
 
 def load_data(
@@ -121,11 +120,11 @@ def load_model(args: MnistTrainingArguments) -> MnistForImageClassification:
 
 
 def load_saved(name_or_path: str) -> MnistForImageClassification:
-    """`load_pretrained`, with an `InputError` that names the flag."""
+    """`load_pretrained`, with an `InputError` that says which model."""
     try:
         return load_pretrained(name_or_path)
     except (OSError, ValueError, RuntimeError) as error:
-        raise InputError(f"--model_name_or_path cannot be loaded: {error}") from error
+        raise InputError(f"The model {name_or_path} cannot be loaded: {error}") from error
 
 
 def train(trainer: MnistTrainer, corrections: Corrections | None) -> None:
@@ -170,7 +169,8 @@ def clear(output: Path, resume: str | None) -> None:
         if resume is not None and Path(checkpoint).samefile(resume):
             break
         shutil.rmtree(checkpoint)
-    for name in ("train_results.json", "eval_results.json", BENCHMARK_FILE, SHEET_FILE):
+    plots = ("confusion_matrix.png", "calibration.png", "worst_errors.png")
+    for name in (*plots, "train_results.json", "eval_results.json", BENCHMARK_FILE, SHEET_FILE):
         (output / name).unlink(missing_ok=True)
 
 
@@ -209,4 +209,4 @@ if __name__ == "__main__":
     except (InputError, OSError) as error:  # an OSError says what could not be read or written
         sys.exit(f"train.py: {error}")
     except KeyboardInterrupt:
-        sys.exit("train.py: Interrupted. To go on, add --resume_from_checkpoint last.")
+        sys.exit("train.py: Interrupted. If it has saved: --resume_from_checkpoint last goes on.")

@@ -121,9 +121,6 @@ def digit_rows(digits: np.ndarray, labels: np.ndarray) -> list[Row]:
     def drawing(digit, rng, pens=(6, 20)):
         return ImageOps.invert(pen_drawing(digit, rng, pens))
 
-    def corrupted(digit, rng, corrupt):
-        return Image.fromarray(corrupt(digit, rng))
-
     def photo_of_drawing(digit, rng, ruled=False):
         return photograph(pen_drawing(digit, rng), rng, ruled)
 
@@ -296,6 +293,8 @@ def main() -> None:
         sys.exit(
             "--update_card takes the whole table: leave out --rows, --max_samples and the split."
         )
+    if arguments.update_card and not Path(arguments.model_name_or_path).is_dir():
+        sys.exit("--update_card needs a model in a local folder.")
     splits = load_splits(arguments.dataset_name)
     if arguments.train_val_split > 0:
         training = to_tensors(splits["train"], "image", "label")

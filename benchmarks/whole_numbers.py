@@ -206,11 +206,13 @@ def print_non_digits(read: Callable, fashion_mnist_dir: Path, count: int) -> Non
     ]
     print("\n| non-digits | count | two or more digits, score >= 0.5 |\n|---|---:|---:|")
     for row in rows:
+        sources = row.sources[:count]
         results = [
-            read(make_image(row.view, row.sources[i], i)) for i in tqdm(range(count), leave=False)
+            read(make_image(row.view, source, i))
+            for i, source in enumerate(tqdm(sources, leave=False))
         ]
         numbers = [len(result["digits"]) > 1 and result["score"] >= 0.5 for result in results]
-        print(f"| {row.name} | {count} | {np.mean(numbers):.1%} |", flush=True)
+        print(f"| {row.name} | {len(numbers)} | {np.mean(numbers):.1%} |", flush=True)
 
 
 def print_times(read: Callable, classify: Callable, *digits: Callable | np.ndarray) -> None:

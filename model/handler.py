@@ -35,7 +35,7 @@ class EndpointHandler:
     def __call__(self, data: dict[str, Any]) -> Any:
         """Read an image, or a list of them.
 
-        `inputs` is an image file in base64, a data URL or a PIL image, of at most 20 MB and 64
+        `inputs` is a PIL image, or an image file in base64 or a data URL, of at most 20 MB and 64
         megapixels, or a list of 1 to 64 of them. `parameters` may hold the `task`:
         "image-classification" (the default) or one of the model's own. The answer is what the
         task's pipeline returns for an image, or a list of that, in which {"error": sentence}

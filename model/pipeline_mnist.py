@@ -38,7 +38,7 @@ RULE_THICKNESS = 0.05  # of a rule that digits touch
 UNCUT = 0.6  # narrower parts are not cut
 LONE_UNCUT = 0.75  # a part that is alone is more often one digit
 MIN_UNCUT = 4  # pixels: as narrow parts have no room for a cut
-CUT_EVERY = 0.16  # of a part's width: two cuts
+CUT_EVERY = 0.16  # the stretch of a part's width that gets two cuts
 LONGEST = 12  # of all parts that are cut: longer ones are drawings
 MAX_WIDTH = 1.35  # of a digit that is cut, or in several parts
 MAX_GAP = 0.25  # between two parts of a digit
@@ -197,7 +197,7 @@ class NumberRecognitionPipeline(Pipeline):
             cost, path = cheapest[first]
             way = cost + costs[i], path + [i] * int(i < count)
             cheapest[last] = min(cheapest[last], way)
-        path = cheapest[end][1]
+        path = cheapest[end][1] or [0][:count]  # all of it, rather than low pieces alone
         score = (confidences ** (1 + candidates["cuts"][:count]))[path].prod()
         return path, float(score) if path else 0.0
 
@@ -235,7 +235,7 @@ class Line(NamedTuple):
     """What `find_line` finds."""
 
     ink: np.ndarray  # (H, W) 0-1
-    # (H, W) int: those that are connected, 1 to n from left to right, 0 elsewhere; or everything as
+    # (H, W) int: the connected parts, 1 to n from left to right, 0 elsewhere; or everything as
     # one, if there are several lines or more parts than a number has.
     parts: np.ndarray
     wide: np.ndarray  # (n,) bool: whether each is so wide that it may hold several digits
@@ -452,8 +452,7 @@ def place(box: np.ndarray) -> tuple[slice, slice]:
 
 def stack(framed: list[np.ndarray]) -> torch.Tensor:
     """Framed digits (28, 28) as the model takes them, (n, 1, 28, 28)."""
-    pixels = np.array(framed, np.float32).reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE)
-    return torch.from_numpy(pixels)
+    return torch.from_numpy(np.array(framed, np.float32).reshape(-1, 1, IMAGE_SIZE, IMAGE_SIZE))
 
 
 PIPELINE_REGISTRY.register_pipeline(

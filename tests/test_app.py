@@ -398,6 +398,12 @@ def test_the_server_fails_and_comes_back(app_url, browser):
         page.route("**/component_server/", lambda route: route.fulfill(status=500))
         draw(page, [[(60, 260), (70, 260)]])
         expect(page.locator("#answer .error")).to_contain_text("stays here")
+        page.unroute("**/component_server/")
+        busy = {"kind": "error", "busy": True, "line": "Too many people are here."}
+        page.route("**/component_server/", lambda route: route.fulfill(json=busy))
+        expect(page.locator("#answer .error")).to_contain_text("Too many")
+        page.unroute("**/component_server/")
+        expect_digit(page, 4)
 
 
 def test_examples_are_read_as_their_names_say(page):

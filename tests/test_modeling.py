@@ -92,6 +92,11 @@ def test_model_of_another_architecture_is_refused(tmp_path):
         load_pretrained(str(tmp_path))
 
 
+def test_a_model_saved_in_half_precision_classifies(tmp_path):
+    MnistForImageClassification(TINY).bfloat16().save_pretrained(tmp_path)
+    assert load_pretrained(str(tmp_path))(torch.rand(1, 1, 28, 28)).logits.dtype == torch.float32
+
+
 def test_pickled_weights_are_refused(tmp_path):
     model = MnistForImageClassification(TINY)
     model.config.save_pretrained(tmp_path)

@@ -107,6 +107,13 @@ def test_spaces_doubts_and_blank_images(read, write):
         read.model.config.confidence_threshold = threshold
 
 
+def test_only_a_blank_image_has_no_digits(read):
+    """Leaving out both halves of the ink as low pieces costs less here than taking it whole."""
+    candidates = {"runs": np.array([[0, 2], [0, 1], [1, 2]]), "costs": np.array([4, 1.5, 1.5])}
+    path, score = read.find_path(candidates | {"cuts": np.zeros(3, int)}, np.full((1, 10), 0.1))
+    assert path == [0] and score == pytest.approx(0.1)
+
+
 def test_several_lines_are_said_to_be_too_many(read, write):
     above, below = write("4718")[0], write("3906")[0]
     both = Image.new("L", (above.width, 280), 255)

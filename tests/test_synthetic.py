@@ -31,6 +31,11 @@ def test_same_seed_same_images(digits, made):
     assert (other != first).any((1, 2)).mean() > 0.95
 
 
+def test_for_one_image_there_are_none(digits):
+    images, labels = make_images(np.asarray(digits[0][0])[None], digits[1][:1], seed=7)
+    assert images.shape == (0, 28, 28) and labels.shape == (0,)
+
+
 def test_in_the_frame_of_mnist(made):
     for kind, (images, labels) in made.items():
         assert images.dtype == np.uint8 and images.shape[1:] == (28, 28)

@@ -20,7 +20,7 @@ from conftest import ROOT, SAMPLE, SHORT_RUN
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistConfig, MnistForImageClassification
 from train import main
-from training.arguments import MnistTrainingArguments
+from training.arguments import MnistTrainingArguments, parse_arguments
 from training.augmentation import Augmentation
 from training.data import MnistDataset, carve_validation, load_splits, scale_pixels, to_tensors
 from training.ema import EMA_FILE, ExponentialMovingAverage
@@ -310,6 +310,11 @@ def odd_datasets(tmp_path_factory):
         images[0].save(whole)
         corrupted.parent.mkdir()
         corrupted.write_bytes(whole.read_bytes()[:45])
+    Dataset.from_dict({"image": [images[0], None], "label": [3, 4]}, features=digits).to_parquet(
+        folder / "none" / "train.parquet"
+    )
+    (folder / "trained").mkdir()
+    (folder / "trained" / "train_results.json").touch()
     checkpoint = folder / "run" / "checkpoint-1"
     checkpoint.mkdir(parents=True)
     (checkpoint / EMA_FILE).touch()
@@ -325,6 +330,7 @@ def odd_datasets(tmp_path_factory):
         ("--dataset_name {odd}/clothes", "from 0 to 9; the column 'label' also holds boot, shirt"),
         ("--dataset_name {odd}/nameless", "from 0 to 9; the column 'label' also holds None"),
         ("--dataset_name {odd}/corrupted", "Image 1 .* cannot be read"),
+        ("--dataset_name {odd}/none --do_train", "Image 1 .* cannot be read"),
         (
             "",
             "no dataset 'ylecun/mnist' in reach.* Without network, give the folder of a local copy",
@@ -340,6 +346,8 @@ def odd_datasets(tmp_path_factory):
         ("--train_val_split 1.5", "is a fraction"),
         ("--train_val_split 0.1 --max_eval_samples 5", "Choose a smaller fraction"),
         ("--do_eval", "--model_name_or_path model"),
+        ("--do_eval --model_name_or_path model --output_dir {odd}/trained", "a trained model"),
+        ("--seed -1", "--seed is a whole number from 0"),
         ("--dropout 2", "--dropout"),
         ("--distillation_share 1", "--distillation_share is a fraction"),
         (
@@ -363,6 +371,14 @@ def test_bad_input_is_a_sentence_and_overwrites_nothing(
         main()
     assert re.search(sentence, str(raised.value).replace("\n", " "))
     assert sorted(odd_datasets.rglob("*")) == before
+
+
+def test_a_run_that_ended_before_its_first_checkpoint_can_be_started_again(tmp_path, monkeypatch):
+    """It has removed the metrics of the run before."""
+    (tmp_path / "run.json").touch()
+    (tmp_path / "model.safetensors").touch()
+    monkeypatch.setattr(sys, "argv", ["train.py", "--use_cpu", "--output_dir", str(tmp_path)])
+    assert parse_arguments("").output_dir == str(tmp_path)
 
 
 def test_a_dataset_that_is_not_in_reach_is_a_sentence_and_no_traceback(train):

@@ -146,6 +146,8 @@ def check_arguments(args: MnistTrainingArguments) -> None:
             raise InputError(f"--{name} is a fraction: at least 0 and below 1.")
     if min(args.conv_channels) < 1 or len(args.conv_channels) > 4:
         raise InputError("--conv_channels are whole numbers from 1, for one to four stages.")
+    if not 0 <= args.seed < 2**32:
+        raise InputError("--seed is a whole number from 0 to 4294967295.")
     for limit in (args.max_train_samples, args.max_eval_samples):
         if limit is not None and limit < 1:
             raise InputError("--max_train_samples and --max_eval_samples are at least 1.")
@@ -187,8 +189,8 @@ def check_output_dir(args: MnistTrainingArguments) -> None:
         raise InputError(f"--output_dir {output} is a file. Name a folder.")
     is_trained = (output / "train_results.json").exists()
     if not args.do_train:
-        if is_trained and Path(args.model_name_or_path) != output:
-            raise InputError(f"--output_dir {output} holds another model. Name another folder.")
+        if is_trained:  # its card tells of the evaluation that it was trained with
+            raise InputError(f"--output_dir {output} holds a trained model. Name another folder.")
         return
     goes_on = resume is not None and Path(resume).resolve().parent == output.resolve()
     is_empty = not output.is_dir() or not any(output.iterdir())
@@ -199,7 +201,8 @@ def check_output_dir(args: MnistTrainingArguments) -> None:
             f"--output_dir {output} holds an interrupted run. Go on with it by adding "
             f"--resume_from_checkpoint last, or name another folder."
         )
-    raise InputError(f"--output_dir {output} holds something else. Name a new or empty folder.")
+    if not (output / "run.json").exists():  # as a run leaves it that ends before its first save
+        raise InputError(f"--output_dir {output} holds something else. Name a new or empty folder.")
 
 
 def complete_checkpoints(output: str | Path) -> list[str]:

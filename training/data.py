@@ -52,7 +52,7 @@ class MnistDataset(torch.utils.data.Dataset):
         self.num_added += len(images)
 
     def select(self, indices: torch.Tensor) -> "MnistDataset":
-        """The images at these indices (M,)."""
+        """The images at these indices (M,), or where a mask (N,) is true."""
         return MnistDataset(self.images[indices], self.labels[indices])
 
 
@@ -101,7 +101,7 @@ def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDat
             if image.mode != "L" or image.size != (28, 28):
                 image = processor(image)["pixel_values"][0][0] * 255 + 0.5
             images.append(np.uint8(image))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SyntaxError, AttributeError) as error:  # no image, too
         raise InputError(f"Image {len(images)} (from 0) cannot be read: {error}") from error
     return MnistDataset(torch.from_numpy(np.stack(images)), torch.tensor(labels))
 

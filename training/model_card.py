@@ -121,7 +121,7 @@ def command_line(processes: int) -> str:
 
 
 def describe_settings(trainer: MnistTrainer) -> dict[str, object]:
-    """Every hyperparameter of the run, by name."""
+    """The hyperparameters that flags and the model's configuration set, by name."""
     settings = {key: getattr(trainer.args, key) for key in SETTINGS}
     del settings["max_steps" if trainer.args.max_steps < 0 else "num_train_epochs"]
     config = trainer.model.config

@@ -1,6 +1,6 @@
 """Pieces of numbers: what cutting touching digits leaves, digits among them and non-digits.
 
-    image, label = random_piece([3, 3, 8], images, np.random.default_rng(0))  # (28, 28) uint8
+    image, label = random_piece([3, 3, 8], images, np.random.default_rng(0))  # (28, 28) 0-1
 
 Two or three digits are set side by side, with one pen, on one baseline, apart or touching. The
 number pipeline's own segmenter cuts them. Whose ink is in a piece says what it is.

@@ -44,7 +44,8 @@ def make_images(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.n
     ]
     with Parallel(n_jobs=-1 if len(tasks) > 5000 else 1) as parallel:
         pairs = parallel(delayed(make_image)(*task) for task in tasks)
-    made, made_labels = map(np.array, zip(*pairs, strict=True))
+    made = np.array([image for image, _ in pairs], np.uint8).reshape(-1, *images.shape[1:])
+    made_labels = np.array([label for _, label in pairs], np.int64)
     made[np.flatnonzero(made_labels == NON_DIGIT_LABEL)[::BLANK_EVERY]] = 0
     return made, made_labels
 

@@ -28,9 +28,9 @@ class MnistTrainer(Trainer):
 
     In the last steps the average, frozen when they begin, is the teacher: its probabilities for a
     random view of the image enter the target (self-distillation: Hinton et al. 2015, arXiv
-    1503.02531, section 2; Furlanello et al. 2018, arXiv 1805.04770). The loss is linear in them, so
-    that over many steps the network learns the mean over views: in one pass what otherwise takes
-    several. The schedule of the learning rate runs a second time, with a lower peak.
+    1503.02531, section 2; Furlanello et al. 2018, arXiv 1805.04770). The loss is linear in them:
+    one view a step teaches, over many steps, the mean over views. The schedule of the learning rate
+    runs a second time, with a lower peak.
 
     Args:
         args, kwargs: As for `Trainer`; its arguments are `MnistTrainingArguments`.

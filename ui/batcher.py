@@ -40,7 +40,7 @@ def batched(work: Callable[[list], list[dict]]) -> Callable[[object], Awaitable[
     async def call(item: object) -> dict:
         nonlocal worker
         if len(waiting) >= MAX_WAITING:
-            return {"kind": "error", "line": "Too many people are here. Please wait a little."}
+            return {"kind": "error", "busy": True, "line": "Too many people are here. Please wait."}
         result = asyncio.get_running_loop().create_future()
         waiting.append((item, result))
         worker = worker or asyncio.create_task(work_off())

@@ -31,8 +31,8 @@ class Component(gr.HTML):
 
     def __init__(self, name: str, scripts: list[str], functions: list[Callable], **props):
         super().__init__(
-            html_template=(UI / f"{name}.html").read_text(),
-            js_on_load="".join((UI / f"{script}.js").read_text() for script in scripts),
+            html_template=(UI / f"{name}.html").read_text("utf-8"),
+            js_on_load="".join((UI / f"{script}.js").read_text("utf-8") for script in scripts),
             server_functions=functions,
             elem_id=name,
             apply_default_css=False,

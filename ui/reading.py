@@ -1,7 +1,7 @@
 """Reads what sheets send, many at once. What the page shows of an image, an answer, is a dict:
 
-kind         "answer", "doubt" (likely a non-digit), "invitation" or "error"
-line         sentences, beside the text; of the last two kinds there is nothing else
+kind         "answer", "doubt" (a score below the threshold), "invitation" or "error"
+line         sentences, beside the text; the last two kinds have no more, but for `busy`: ask again
 text         what was read
 digits       one dict for each digit:
     label            "0" to "9", or "?"
@@ -59,9 +59,9 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
 def describe(read: NumberRecognitionPipeline, candidates: dict, probabilities: np.ndarray) -> dict:
     """The answer to an image, of whose candidates these are the probabilities (N, 10).
 
-    Where as many digits are in doubt as not, `digits` is the whole image as one. Only where the pen
-    rests are touching digits cut, and are there saliency maps: else the next image comes before
-    anyone could study them.
+    Where the number and half of its digits are in doubt, `digits` is the whole image as one. Only
+    where the pen rests are touching digits cut, and are there saliency maps: else the next image
+    comes before anyone could study them.
     """
     config, threshold = read.model.config, read.model.config.confidence_threshold
     path, score = read.find_path(candidates, probabilities)

@@ -88,13 +88,14 @@ async function read() {
     const [pause, input, area] = [sleep(SEND_EVERY), inputs, region()];
     const value = isEmpty() ? null : await server.read_sheet({ image: encode(area), resting: !drawing });
     const failed = value === undefined;
-    unread ||= failed;
+    const again = failed || value?.busy;
+    unread ||= again;
     if (input === inputs) {
       if (failed) fail("The server does not answer. What is written stays here, and is sent again.");
       else answer(value);
       showBoxes(value?.boxes ?? [], area);
     }
-    await (failed ? sleep(RETRY_AFTER) : pause);
+    await (again ? sleep(RETRY_AFTER) : pause);
   }
   calling = false;
 }
