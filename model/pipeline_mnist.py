@@ -104,70 +104,55 @@ class NumberRecognitionPipeline(Pipeline):
         processor = self.image_processor
         image = processor.open(image)
         ink = processor.find_ink(image)
-        framed = [processor.frame_ink(ink)]
-        line, corner, scale = self.find_near(image, ink)
-        wide, most_cuts, known = line.wide & cuts, 2, {}
-        if wide.any():
-            wide, most_cuts, known = self.find_doubtful(line, framed[0])
-        runs, boxes, count, is_cut = np.array([[0, 1]]), bounds(line.parts), 1, np.zeros(2, bool)
-        if len(wide) != 1 or wide.any():  # else all of it is the one candidate
-            before, is_cut = find_gaps(line.ink, line.parts, wide, line.height)
-            runs, boxes, low = find_runs(before & (line.parts > 0), is_cut, line.height, most_cuts)
-            runs, boxes, count = runs[low.argsort(kind="stable")], boxes[~low], (~low).sum()
-            framed += [
-                processor.frame_part(line.ink[y, x] * (before[j, y, x] & ~before[i, y, x]))
-                for (i, j), (y, x) in zip(runs[1:count], map(place, boxes[1:]), strict=True)
-            ]
-        lower = line.drops[(boxes[:, 0] + boxes[:, 2]) // 2]
-        shapes = np.append(shape_costs(boxes, line.height), [SKIP_COST] * (len(runs) - count))
-        return (known if count == 1 else {}) | {
-            "pixel_values": stack(framed[:count]),
-            "boxes": (boxes + np.outer(lower, [0, 1, 0, 1])) * scale + np.tile(corner, 2),
-            "runs": runs,
-            "cuts": is_cut[runs].sum(1),
-            "costs": CUT_COST / 2 * is_cut[runs].sum(1) + shapes,
-            "height": line.height * scale,
-            "several_lines": line.several_lines,
-        }
-
-    def find_near(self, image: Image.Image, ink: np.ndarray) -> tuple["Line", np.ndarray, int]:
-        """The line in an image and its ink; if the digits are low there, found anew in a crop.
-
-        With its corner, (2,) int, x and y in the image, and how many pixels of it are one there.
-        """
         scale = -(-max(image.size) // max(ink.shape))  # by which `find_ink` has reduced the image
+        framed = [processor.frame_ink(ink)]
         line, corner = find_line(ink), np.zeros(2, int)
         if scale > 1 and line.height < COARSE and (len(line.wide) > 1 or line.wide.any()):
             [(left, top, right, bottom)] = bounds((line.parts > 0).astype(int))
             drops, height = line.drops[left:right], int(line.height)
             sides = left, top + drops.min(), right, bottom + drops.max()
             box = np.add(sides, (-height, -height, height, height)).clip(0) * scale
-            corner, image = box[:2], self.image_processor.crop(image, box)
-            ink = self.image_processor.find_ink(image)  # the line alone is reduced less
-            line, scale = find_line(ink), -(-max(image.size) // max(ink.shape))
-        return line, corner, scale
-
-    def find_doubtful(self, line: "Line", whole: np.ndarray) -> tuple[np.ndarray, int, dict]:
-        """Which wide parts to cut, (n,) bool: sure to be a digit, one costs less than its cuts.
-
-        With how many ends of a run may be cuts, and what `_forward` gives for the wide parts. A
-        part that is alone is the `whole`, (28, 28) 0-1.
-        """
-        numbers, boxes = np.flatnonzero(line.wide) + 1, bounds(line.parts)[line.wide]
-        framed, is_alone = [whole], len(line.wide) == 1
-        if not is_alone:
-            framed = [
-                self.image_processor.frame_part(line.ink[here] * (line.parts[here] == number))
-                for number, here in zip(numbers, map(place, boxes), strict=True)
+            corner, image = box[:2], processor.crop(image, box)  # the line alone is reduced less
+            ink = processor.find_ink(image)
+            scale = -(-max(image.size) // max(ink.shape))
+            line = find_line(ink)
+        ink, parts, wide, height, several_lines, drops = line
+        wide &= cuts
+        known, most_cuts = {}, 2
+        if wide.any():  # sure to be a digit, a part costs less than any path that cuts it
+            numbers, boxes = np.flatnonzero(wide) + 1, bounds(parts)[wide]
+            if len(wide) > 1:
+                framed[1:] = [
+                    processor.frame_part(ink[here] * (parts[here] == number))
+                    for number, here in zip(numbers, map(place, boxes), strict=True)
+                ]
+            known = self.forward({"pixel_values": stack(framed[-len(boxes) :])})
+            confidences = known["probabilities"].max(1).values.numpy()
+            costs = shape_costs(boxes, height) - np.log(confidences)
+            if len(wide) == 1 and costs[0] < 2 * CUT_COST:
+                most_cuts = 1  # one that is alone costs less than any path that cuts it twice
+            width = (boxes[:, 2] - boxes[:, 0])[costs > CUT_COST].sum()
+            wide[wide] = (costs > CUT_COST) & (width < LONGEST * height)
+        runs, boxes, count, is_cut = np.array([[0, 1]]), bounds(parts), 1, np.zeros(2, bool)
+        if len(wide) != 1 or wide.any():  # else all of it is the one candidate
+            before, is_cut = find_gaps(ink, parts, wide, height)
+            runs, boxes, low = find_runs(before & (parts > 0), is_cut, height, most_cuts)
+            runs, boxes, count = runs[low.argsort(kind="stable")], boxes[~low], (~low).sum()
+            framed[1:] = [
+                processor.frame_part(ink[here] * (before[last][here] & ~before[first][here]))
+                for (first, last), here in zip(runs[1:count], map(place, boxes[1:]), strict=True)
             ]
-        known = self.forward({"pixel_values": stack(framed)})
-        confidences = known["probabilities"].max(1).values.numpy()
-        costs = shape_costs(boxes, line.height) - np.log(confidences)
-        most_cuts = 1 if is_alone and costs[0] < 2 * CUT_COST else 2  # or cost more than uncut
-        width = (boxes[:, 2] - boxes[:, 0])[costs > CUT_COST].sum()
-        is_cut = line.wide.copy()
-        is_cut[is_cut] = (costs > CUT_COST) & (width < LONGEST * line.height)
-        return is_cut, most_cuts, known
+        lower = drops[(boxes[:, 0] + boxes[:, 2]) // 2]
+        shapes = np.append(shape_costs(boxes, height), [SKIP_COST] * (len(runs) - count))
+        return (known if count == 1 else {}) | {
+            "pixel_values": stack(framed[:count]),
+            "boxes": (boxes + np.outer(lower, [0, 1, 0, 1])) * scale + np.tile(corner, 2),
+            "runs": runs,
+            "cuts": is_cut[runs].sum(1),
+            "costs": CUT_COST / 2 * is_cut[runs].sum(1) + shapes,
+            "height": height * scale,
+            "several_lines": several_lines,
+        }
 
     def _forward(self, candidates: dict) -> dict:
         if "probabilities" in candidates:  # `preprocess` had to know

@@ -6,6 +6,7 @@ import re
 import shutil
 import sys
 import time
+from collections.abc import Callable
 
 import numpy as np
 import pytest
@@ -21,12 +22,12 @@ from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistConfig, MnistForImageClassification
 from train import main
 from training.arguments import MnistTrainingArguments, parse_arguments
-from training.augmentation import Augmentation
+from training.augmentation import Augmentation, views
 from training.data import MnistDataset, carve_validation, load_splits, scale_pixels, to_tensors
 from training.ema import EMA_FILE, ExponentialMovingAverage
 from training.errors import InputError
 from training.evaluation import confusion_matrix
-from training.trainer import TEACHER_WEIGHT, VIEW, MnistTrainer
+from training.trainer import TEACHER_WEIGHT, MnistTrainer
 
 
 def test_learns_to_classify_held_out_digits(trained, digits):
@@ -168,35 +169,40 @@ def test_augmentation_changes_each_digit_differently_and_keeps_its_range(one_dig
     torch.testing.assert_close(unchanged, one_digit, atol=1e-5, rtol=0)
 
 
-def test_augmentation_rotates_shears_and_changes_the_pen_within_its_limits(digits, one_digit):
-    """Each is, nearly, what Pillow, scipy and matplotlib make of an amount within the limits."""
+def moved(image: PILImage.Image, change: Affine2D) -> PILImage.Image:
+    """An image whose pixels lie, from the centre, where `change` takes those of the result."""
+    to_image = Affine2D().translate(-14, -14) + change + Affine2D().translate(14, 14)
+    matrix = to_image.get_matrix()[:2].ravel()
+    return image.transform(
+        image.size, PILImage.Transform.AFFINE, matrix, PILImage.Resampling.BILINEAR
+    )
+
+
+@pytest.fixture(scope="module")
+def with_pen(digits) -> Callable[[float], PILImage.Image]:
+    """The first test digit mixed with itself eroded (-1) to dilated (1), by scipy."""
     image = digits[0][0]
     thick, thin = (
         PILImage.fromarray(pen(np.asarray(image), size=3))
         for pen in (ndimage.grey_dilation, ndimage.grey_erosion)
     )
+    return lambda change: PILImage.blend(image, thick if change > 0 else thin, abs(change))
 
-    def moved(change: Affine2D) -> PILImage.Image:
-        to_image = Affine2D().translate(-14, -14) + change + Affine2D().translate(14, 14)
-        matrix = to_image.get_matrix()[:2].ravel()
-        return image.transform(
-            image.size, PILImage.Transform.AFFINE, matrix, PILImage.Resampling.BILINEAR
-        )
+
+def test_augmentation_rotates_shears_and_changes_the_pen_within_its_limits(one_digit, with_pen):
+    """Each is, nearly, what Pillow, scipy and matplotlib make of an amount within the limits."""
 
     def rotated(degrees: float) -> PILImage.Image:
-        return moved(Affine2D().rotate_deg(degrees))
+        return moved(with_pen(0), Affine2D().rotate_deg(degrees))
 
     def sheared(amount: float) -> PILImage.Image:
-        return moved(Affine2D([[1, amount, 0], [0, 1, 0], [0, 0, 1]]))
-
-    def penned(amount: float) -> PILImage.Image:
-        return PILImage.blend(image, thick if amount > 0 else thin, abs(amount))
+        return moved(with_pen(0), Affine2D([[1, amount, 0], [0, 1, 0], [0, 0, 1]]))
 
     nothing = dict(rotation=0, shear=0, scale=0, shift=0, thinner=0, thicker=0, elastic=0)
     for limits, low, high, make in (
         ({"rotation": 20}, -20, 20, rotated),
         ({"shear": 0.5}, -0.5, 0.5, sheared),
-        ({"thinner": 0.4, "thicker": 0.6}, -0.4, 0.6, penned),
+        ({"thinner": 0.4, "thicker": 0.6}, -0.4, 0.6, with_pen),
     ):
         torch.manual_seed(0)
         changed = Augmentation(**nothing | limits)(one_digit)[:, 0].numpy()
@@ -205,6 +211,17 @@ def test_augmentation_rotates_shears_and_changes_the_pen_within_its_limits(digit
         distances = abs(changed[:, None] - made).mean((2, 3))
         assert distances.min(1).max() < 0.005
         assert np.ptp(amounts[distances.argmin(1)]) > 0.6 * (high - low)
+
+
+def test_views_are_rotated_and_scaled_with_a_thinner_or_thicker_pen(one_digit, with_pen):
+    """Each view against Pillow's, scipy's and matplotlib's way of making it."""
+    expected = (
+        with_pen(0),
+        moved(with_pen(0.4), Affine2D().rotate_deg(5).scale(1 / 1.08)),
+        moved(with_pen(-0.3), Affine2D().rotate_deg(-5).scale(1 / 0.92)),
+    )
+    for view, other in zip(views(one_digit)[:, 0, 0].numpy(), expected, strict=True):
+        np.testing.assert_allclose(view, np.asarray(other) / 255, atol=0.01)
 
 
 def test_ema_follows_the_weights_by_its_decay():
@@ -262,19 +279,19 @@ def test_the_last_steps_distil_at_the_final_strength_and_a_rate_that_rises_again
     assert first[19] < 1e-4 and again[19] < 1e-4 and again[2] > 5e-4
 
 
-def test_the_target_leans_on_the_teachers_answer_to_a_view(one_digit, tmp_path):
+def test_the_target_leans_on_the_teachers_mean_over_views(one_digit, tmp_path):
     dataset = MnistDataset((one_digit[:, 0] * 255).byte(), torch.full((16,), 7))
     arguments = MnistTrainingArguments(output_dir=str(tmp_path), use_cpu=True)
     model = MnistForImageClassification(MnistConfig(conv_channels=[4], dropout=0))
     trainer = MnistTrainer(model=model, args=arguments, train_dataset=dataset)
     trainer.state.max_steps, trainer.state.global_step = 8, 7
     with torch.no_grad():
-        torch.manual_seed(0)
-        answer = trainer.ema.module(VIEW(one_digit)).logits.softmax(1)
-        target = TEACHER_WEIGHT * answer + (1 - TEACHER_WEIGHT) * torch.eye(10)[7]
+        teacher = trainer.ema.module
+        answers = [teacher(view).logits.softmax(1) for view in views(one_digit)]
+        label = torch.eye(10)[7]
+        target = TEACHER_WEIGHT * torch.stack(answers).mean(0) + (1 - TEACHER_WEIGHT) * label
         logits = model.train()(one_digit).logits
         expected = -(target * logits.log_softmax(1)).sum(1).mean()
-        torch.manual_seed(0)
         actual = trainer.compute_loss(model, dataset.__getitems__(list(range(16))))
     torch.testing.assert_close(actual, expected)
 

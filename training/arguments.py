@@ -80,7 +80,7 @@ class MnistTrainingArguments(TrainingArguments):
     distillation_share: float = HfArg(
         default=0.21,
         help="Share of all steps, the last ones, in which the network learns from its own "
-        "answers to images changed a little; 0: none.",
+        "answers, averaged over views; 0: none.",
     )
     logging_steps: float = HfArg(
         default=0.01, help="Steps between two log lines; below 1, a share of all steps."
@@ -148,9 +148,8 @@ def check_arguments(args: MnistTrainingArguments) -> None:
         raise InputError("--conv_channels are whole numbers from 1, for one to four stages.")
     if not 0 <= args.seed < 2**32:
         raise InputError("--seed is a whole number from 0 to 4294967295.")
-    for limit in (args.max_train_samples, args.max_eval_samples):
-        if limit is not None and limit < 1:
-            raise InputError("--max_train_samples and --max_eval_samples are at least 1.")
+    if any(n is not None and n < 1 for n in (args.max_train_samples, args.max_eval_samples)):
+        raise InputError("--max_train_samples and --max_eval_samples are at least 1.")
     if args.train_val_split > 0 and args.max_eval_samples is not None:
         raise InputError("--max_eval_samples limits the test set. Choose a smaller fraction.")
     if args.train_val_split == 0 and args.eval_strategy != "no":

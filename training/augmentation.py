@@ -1,4 +1,4 @@
-"""Random changes to a batch of digits, to learn from and to ask the teacher about."""
+"""Changes to a batch of digits: random ones to learn from, and fixed ones for the teacher."""
 
 from dataclasses import dataclass
 
@@ -63,3 +63,21 @@ def change_stroke_width(pixel_values: torch.Tensor, change: torch.Tensor) -> tor
     thick = F.max_pool2d(pixel_values, kernel_size=3, stride=1, padding=1)
     thin = -F.max_pool2d(-pixel_values, kernel_size=3, stride=1, padding=1)
     return torch.lerp(pixel_values, torch.where(change > 0, thick, thin), change.abs())
+
+
+# A view: rotation in degrees, scale, and change as in `change_stroke_width`.
+VIEWS = ((0.0, 1.0, 0.0), (5.0, 1.08, 0.4), (-5.0, 0.92, -0.3))
+
+
+def views(pixel_values: torch.Tensor) -> torch.Tensor:
+    """The `VIEWS` of every image, the first as it is: (B, 1, H, W) 0-1 -> (3, B, 1, H, W)."""
+    angle, scale, pen = pixel_values.new_tensor(VIEWS).T
+    changed = change_stroke_width(pixel_values, pen.view(-1, 1, 1, 1, 1))
+    # affine_grid maps from the view to the image, so that a larger digit is a smaller step.
+    cos, sin = torch.deg2rad(angle).cos() / scale, torch.deg2rad(angle).sin() / scale
+    zero = torch.zeros_like(scale)
+    matrices = torch.stack([cos, -sin, zero, sin, cos, zero], dim=1).view(-1, 2, 3)
+    # The images of a view share its grid, so they take the place of channels.
+    channels = changed.flatten(1, 2)
+    grid = F.affine_grid(matrices, list(channels.shape), align_corners=False)
+    return F.grid_sample(channels, grid, align_corners=False).view_as(changed)

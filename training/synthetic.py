@@ -18,7 +18,7 @@ from training.pieces import random_piece
 from training.printed import printed
 
 # Synthetic images of each kind, per training image.
-SHARES = {"handwritten": 0.45, "corrupted": 0.5, "non_digits": 0.25, "pieces": 0.25}
+SHARES = {"handwritten": 0.45, "corrupted": 0.35, "non_digits": 0.25, "pieces": 0.25}
 PRINTED_SHARE = 0.04  # of the handwritten kind: people show printed digits, too
 BLANK_EVERY = 100  # one non-digit in so many is blank
 ATTEMPTS = 20  # at most so many, until the framed image is not blank

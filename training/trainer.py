@@ -12,25 +12,23 @@ from transformers import Trainer
 from transformers.modeling_outputs import ImageClassifierOutput
 
 from pipeline_mnist import NumberRecognitionPipeline
-from training.augmentation import Augmentation
+from training.augmentation import Augmentation, views
 from training.data import scale_pixels
 from training.ema import ExponentialMovingAverage
 from training.errors import InputError, writing_to
 
 TEACHER_WEIGHT = 0.8  # of the teacher's answer in the target; the label has the rest
 DISTILLATION_LR_FACTOR = 1 / 3  # the peak learning rate while distilling, per --learning_rate
-# How the teacher's view of an image differs from the network's.
-VIEW = Augmentation(rotation=6, shear=0, scale=0.1, shift=0, thinner=0.35, thicker=0.45, elastic=0)
 
 
 class MnistTrainer(Trainer):
     """`Trainer` on one-hot labels, whose result is the exponential moving average of the weights.
 
-    In the last steps the average, frozen when they begin, is the teacher: its probabilities for a
-    random view of the image enter the target (self-distillation: Hinton et al. 2015, arXiv
-    1503.02531, section 2; Furlanello et al. 2018, arXiv 1805.04770). The loss is linear in them:
-    one view a step teaches, over many steps, the mean over views. The schedule of the learning rate
-    runs a second time, with a lower peak.
+    In the last steps the average, frozen when they begin, is the teacher: its probabilities,
+    averaged over views of the image, enter the target (self-distillation: Hinton et al. 2015, arXiv
+    1503.02531, section 2; Furlanello et al. 2018, arXiv 1805.04770). So the network learns to give
+    in one pass what otherwise takes several. The schedule of the learning rate runs a second time,
+    with a lower peak.
 
     Args:
         args, kwargs: As for `Trainer`; its arguments are `MnistTrainingArguments`.
@@ -94,10 +92,10 @@ class MnistTrainer(Trainer):
 
     @torch.no_grad()
     def teacher_probabilities(self, pixel_values: torch.Tensor) -> torch.Tensor:
-        """The teacher's probabilities (B, 10) for a view of each image of (B, 1, 28, 28)."""
+        """The teacher's probabilities (B, 10), averaged over views of (B, 1, 28, 28)."""
         with self.accelerator.autocast():
-            logits = self.ema.teacher(VIEW(pixel_values)).logits
-        return logits.float().softmax(-1)
+            logits = torch.stack([self.ema.teacher(view).logits for view in views(pixel_values)])
+        return logits.float().softmax(-1).mean(0)
 
     def log(self, logs: dict[str, float], *args, **kwargs) -> None:
         """`Trainer.log`, with the accuracy on the (augmented) digits since the last log."""
