@@ -135,7 +135,7 @@ def load_pretrained(name_or_path: str) -> MnistForImageClassification:
     model, info = MnistForImageClassification.from_pretrained(
         name_or_path, dtype=torch.float32, use_safetensors=True, output_loading_info=True
     )
-    if info["missing_keys"]:  # of which transformers itself only warns, with random weights
+    if info["missing_keys"]:  # transformers leaves them random, and only warns
         raise ValueError(f"{name_or_path} is not a {MnistForImageClassification.__name__}.")
     return model.to(memory_format=torch.channels_last)  # faster convolutions; the same weights
 

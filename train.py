@@ -209,4 +209,4 @@ if __name__ == "__main__":
     except (InputError, OSError) as error:  # an OSError says what could not be read or written
         sys.exit(f"train.py: {error}")
     except KeyboardInterrupt:
-        sys.exit("train.py: Interrupted. If it has saved: --resume_from_checkpoint last goes on.")
+        sys.exit("train.py: Interrupted. If there is a checkpoint: --resume_from_checkpoint last.")

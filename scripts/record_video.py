@@ -24,7 +24,7 @@ from pathlib import Path
 
 import pyte
 from PIL import Image
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page, expect, sync_playwright
 
 from scripts.browser import draw, launch_chromium
 from scripts.serve import ROOT, serve_app
@@ -36,8 +36,8 @@ ENVIRONMENT = os.environ | {
     "HF_HUB_OFFLINE": "1",
     "TERM": "xterm",
 }
-SIZE = (1040, 860)  # of the browser's window
-SHOWN_SIZE = (780, 645)  # of the video
+SIZE = (1040, 940)  # of the browser's window
+SHOWN_SIZE = (780, 705)  # of the video
 FRAMES_A_SECOND = 8
 COLUMNS, ROWS = 84, 26
 TRAIN = "python train.py --dataset_name tests/mnist --max_steps 100 --logging_steps 20"
@@ -161,6 +161,7 @@ def show_terminal(
 
 def click(page: Page, selector: str) -> None:
     """Move the mouse to an element, and click."""
+    page.locator(selector).scroll_into_view_if_needed()  # beyond the window a click is lost
     box = page.locator(selector).bounding_box()
     page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=8)
     page.mouse.down()
@@ -180,12 +181,14 @@ def show_app(page: Page, url: str) -> None:
     click(page, "#answer .tiles button:first-child")
     page.wait_for_timeout(800)
     click(page, "#examples button:nth-child(5)")
+    expect(page.locator("#answer .top")).to_contain_text("5")
     page.wait_for_timeout(1200)
     click(page, "#sheet .clear")
     draw(page, HOUSE)
     click(page, "#sheet .clear")
     draw(page, ONE_OR_SEVEN)
     click(page, "#answer .bars li:nth-child(2) button")
+    expect(page.locator("#answer")).to_contain_text("Saved as a 1")
     page.wait_for_timeout(1500)
 
 

@@ -27,6 +27,7 @@ from playwright.sync_api import expect
 
 from conftest import ROOT
 from scripts.serve import serve_app
+from ui.batcher import batched
 
 INVITATION = "Write a digit or a number"
 # Notes every place on the page where the sheet is seen, and what covers it.
@@ -404,6 +405,20 @@ def test_the_server_fails_and_comes_back(app_url, browser):
         expect(page.locator("#answer .error")).to_contain_text("Too many")
         page.unroute("**/component_server/")
         expect_digit(page, 4)
+
+
+def test_who_finds_a_hundred_waiting_is_told_so_and_the_hundred_get_their_own_answers():
+    @batched
+    def double(numbers: list[int]) -> list[dict]:
+        return [{"double": 2 * number} for number in numbers]
+
+    async def ask_at_once() -> list[dict]:
+        return await asyncio.gather(*map(double, range(130)))
+
+    with ThreadPoolExecutor(1) as thread:  # in this one runs the loop of the browser
+        answers = thread.submit(asyncio.run, ask_at_once()).result()
+    assert answers[:100] == [{"double": 2 * number} for number in range(100)]
+    assert all(answer["busy"] for answer in answers[100:])
 
 
 def test_examples_are_read_as_their_names_say(page):
