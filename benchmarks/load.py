@@ -17,7 +17,8 @@ import json
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import ExitStack, suppress
+from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
+from functools import partial
 from itertools import cycle
 
 import httpx
@@ -115,30 +116,37 @@ class QueueVisitor:
                 await asyncio.sleep(0.5)
 
 
-Visitor = SheetVisitor | QueueVisitor
+Visit = Callable[[], AbstractAsyncContextManager[SheetVisitor | QueueVisitor]]
 
 
-async def draw(visitor: Visitor, until: float, times: list[float], errors: list[str]) -> None:
+async def draw(visit: Visit, until: float, times: list[float], errors: list[str]) -> None:
     """Draw until then; note how long each answer took, in seconds, and what went wrong."""
-    for drawing in cycle(visitor.DRAWINGS):
-        start = time.monotonic()
-        if start > until:
-            return
-        try:
-            if (await visitor.ask(drawing))["kind"] not in ("answer", "doubt"):
-                errors.append("no digit")
-        except Exception as error:
-            errors.append(repr(error))
-        times.append(time.monotonic() - start)
-        await asyncio.sleep(max(0, SEND_EVERY - times[-1]))
+    async with visit() as visitor:
+        for drawing in cycle(visitor.DRAWINGS):
+            start = time.monotonic()
+            if start > until:
+                return
+            try:
+                if (await visitor.ask(drawing))["kind"] not in ("answer", "doubt"):
+                    errors.append("no digit")
+            except Exception as error:
+                errors.append(repr(error))
+            times.append(time.monotonic() - start)
+            await asyncio.sleep(max(0, SEND_EVERY - times[-1]))
 
 
-async def vanish(visit: Callable[[], Visitor], until: float) -> None:
+async def never_read(visit: Visit, until: float) -> None:
+    """Ask, and read no answer."""
+    async with visit() as visitor:
+        await visitor.never_read(until)
+
+
+async def vanish(visit: Visit, until: float) -> None:
     """Come, ask, and leave before the answer."""
     while time.monotonic() < until:
-        visitor = visit()
-        with suppress(TimeoutError):
-            await asyncio.wait_for(visitor.ask(visitor.DRAWINGS[-1]), 0.005)
+        async with visit() as visitor:
+            with suppress(TimeoutError):
+                await asyncio.wait_for(visitor.ask(visitor.DRAWINGS[-1]), 0.005)
         await asyncio.sleep(0.1)
 
 
@@ -167,25 +175,29 @@ async def watch_memory(pid: int, until: float) -> list[float]:
 
 async def run(address: str, pid: int, visitors: int, seconds: float) -> dict:
     """Load the app: what is measured, by name."""
-    limits = httpx.Limits(max_connections=None)
-    async with httpx.AsyncClient(base_url=address, timeout=120, limits=limits) as http:
+    # Each visitor has connections of its own, as browsers do: in a pool that they share, some wait
+    # for others, or get one that the server is closing. Without `verify`, no certificates are read.
+    browser = partial(httpx.AsyncClient, base_url=address, timeout=120, verify=False)
+    async with browser() as http:
         config = (await http.get("/config")).json()
         names = {component["props"].get("elem_id") for component in config["components"]}
         kind = SheetVisitor if "sheet" in names else QueueVisitor
 
-        def visit() -> Visitor:
-            return kind(http, config)
+        @asynccontextmanager
+        async def visit():
+            async with browser() as own:
+                yield kind(own, config)
 
-        first = visit()
-        for drawing in first.DRAWINGS:  # the first calls are slower: not timed
-            await first.ask(drawing)
+        async with visit() as first:
+            for drawing in first.DRAWINGS:  # the first calls are slower: not timed
+                await first.ask(drawing)
         until = time.monotonic() + seconds
         busy = processor_time(pid)
         times, errors = [[] for _ in range(visitors)], []
         samples, *_ = await asyncio.gather(
             watch_memory(pid, until),
-            *(draw(visit(), until, own, errors) for own in times),
-            visit().never_read(until),
+            *(draw(visit, until, own, errors) for own in times),
+            never_read(visit, until),
             vanish(visit, until),
             upload_slowly(http, until),
         )
