@@ -17,7 +17,13 @@ import json
 import time
 import uuid
 from collections.abc import Callable
-from contextlib import AbstractAsyncContextManager, ExitStack, asynccontextmanager, suppress
+from contextlib import (
+    AbstractAsyncContextManager,
+    AsyncExitStack,
+    ExitStack,
+    asynccontextmanager,
+    suppress,
+)
 from functools import partial
 from itertools import cycle
 
@@ -116,32 +122,25 @@ class QueueVisitor:
                 await asyncio.sleep(0.5)
 
 
-Visit = Callable[[], AbstractAsyncContextManager[SheetVisitor | QueueVisitor]]
+Visitor = SheetVisitor | QueueVisitor
 
 
-async def draw(visit: Visit, until: float, times: list[float], errors: list[str]) -> None:
+async def draw(visitor: Visitor, until: float, times: list[float], errors: list[str]) -> None:
     """Draw until then; note how long each answer took, in seconds, and what went wrong."""
-    async with visit() as visitor:
-        for drawing in cycle(visitor.DRAWINGS):
-            start = time.monotonic()
-            if start > until:
-                return
-            try:
-                if (await visitor.ask(drawing))["kind"] not in ("answer", "doubt"):
-                    errors.append("no digit")
-            except Exception as error:
-                errors.append(repr(error))
-            times.append(time.monotonic() - start)
-            await asyncio.sleep(max(0, SEND_EVERY - times[-1]))
+    for drawing in cycle(visitor.DRAWINGS):
+        start = time.monotonic()
+        if start > until:
+            return
+        try:
+            if (await visitor.ask(drawing))["kind"] not in ("answer", "doubt"):
+                errors.append("no digit")
+        except Exception as error:
+            errors.append(repr(error))
+        times.append(time.monotonic() - start)
+        await asyncio.sleep(max(0, SEND_EVERY - times[-1]))
 
 
-async def never_read(visit: Visit, until: float) -> None:
-    """Ask, and read no answer."""
-    async with visit() as visitor:
-        await visitor.never_read(until)
-
-
-async def vanish(visit: Visit, until: float) -> None:
+async def vanish(visit: Callable[[], AbstractAsyncContextManager[Visitor]], until: float) -> None:
     """Come, ask, and leave before the answer."""
     while time.monotonic() < until:
         async with visit() as visitor:
@@ -178,7 +177,7 @@ async def run(address: str, pid: int, visitors: int, seconds: float) -> dict:
     # Each visitor has connections of its own, as browsers do: in a pool that they share, some wait
     # for others, or get one that the server is closing. Without `verify`, no certificates are read.
     browser = partial(httpx.AsyncClient, base_url=address, timeout=120, verify=False)
-    async with browser() as http:
+    async with browser() as http, AsyncExitStack() as stack:
         config = (await http.get("/config")).json()
         names = {component["props"].get("elem_id") for component in config["components"]}
         kind = SheetVisitor if "sheet" in names else QueueVisitor
@@ -188,16 +187,16 @@ async def run(address: str, pid: int, visitors: int, seconds: float) -> dict:
             async with browser() as own:
                 yield kind(own, config)
 
-        async with visit() as first:
-            for drawing in first.DRAWINGS:  # the first calls are slower: not timed
-                await first.ask(drawing)
+        first, *others = [await stack.enter_async_context(visit()) for _ in range(visitors + 1)]
+        for drawing in first.DRAWINGS:  # the first calls are slower: not timed
+            await first.ask(drawing)
         until = time.monotonic() + seconds
         busy = processor_time(pid)
-        times, errors = [[] for _ in range(visitors)], []
+        times, errors = [[] for _ in others], []
         samples, *_ = await asyncio.gather(
             watch_memory(pid, until),
-            *(draw(visit, until, own, errors) for own in times),
-            never_read(visit, until),
+            *(draw(other, until, own, errors) for other, own in zip(others, times, strict=True)),
+            first.never_read(until),
             vanish(visit, until),
             upload_slowly(http, until),
         )
