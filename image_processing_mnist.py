@@ -11,49 +11,163 @@ document recognition", section III.A). An image of any kind gets there in four s
     to_rgb -> find_ink -> isolate_digit -> frame_digit
 """
 
+import math
 import os
 from collections.abc import Sequence
 from contextlib import suppress
+from itertools import pairwise
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image, ImageOps
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
 from scipy import ndimage
+from torch import nn
 from transformers import BatchFeature
 from transformers.image_processing_utils import BaseImageProcessor
 from transformers.image_utils import load_image
+from transformers.utils import cached_file
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor | str | Path
 
 IMAGE_SIZE = 28  # pixels: height and width of the result
 DIGIT_SIZE = 20  # pixels: the digit's longer side in it
+SMALL = 40  # pixels of the shorter side: in smaller images strokes are all edges
 WORKING_SIZE = 224  # pixels of the shorter side: larger images are reduced, a digit needs but 20
 LONGEST = 5 * WORKING_SIZE  # pixels of the longer side: a row of digits needs more
+FINDER_SIZE = 128  # pixels of the shorter side, as `InkFinder` was trained with
+FINDER_STEP = 32  # pixels: it halves each side five times
+INK_FINDER_FILE = "ink_finder.safetensors"
+HUB_OPTIONS = (
+    *("cache_dir", "force_download", "local_files_only", "proxies"),
+    *("revision", "subfolder", "token"),
+)
 # Contrasts: 0 is the background, 1 is black on white.
 MIN_CONTRAST = 0.1  # what differs less from the background is not ink
 ONE_COLOUR = 0.05  # pixels that differ less from their median, on average, have one colour
 FRAMED_CONTRAST = 0.9  # MNIST's digits reach full white; fainter ink has to be stretched first
 # Shares.
-MIN_BACKGROUND = 1 / 3  # of the image, and of its edge even where a cropped digit touches it
-STROKE_WINDOW = 0.3  # of the shorter side: a photographed stroke is narrower
-MIN_LIGHT = 0.4  # of the median: the darkest shadow that ink is corrected for, lest noise grow
+MIN_BACKGROUND = 1 / 3  # of the image, even where a thick digit is cropped closely
+ONE_STRENGTH = 0.03  # of full ink: so much, at most, do a drawing's strokes differ but at edges
+MAX_SOFT = 0.01  # of a drawing's ink is neither that nor an edge
 FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's digits span 20 pixels
-SPECK_SHARE = 0.04  # of the largest stroke's area: smaller marks are dirt
-EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest stroke keeps clear of it
-FAINT = 0.8  # of full ink: what nowhere exceeds it is no stroke, at the image's edge
-# Lengths and multiples.
-SMOOTHING = 1 / 150  # of the shorter side: a Gaussian's sigma that removes grain, not strokes
-NOISE_SIGMAS = 4.0  # standard deviations of the noise: normal noise almost never goes beyond
+SPECK_SHARE = 0.04  # of the largest part's area: smaller parts are dirt
+ENCLOSED = 0.2  # of a frame's height: what is lower, as a dot in a 0, can be of the same digit
+MOST_PARTS = 100  # in an image with more, none is a frame
+RULE_THICKNESS = 0.2  # of the image's other side: a part from edge to edge that is thinner
+MIN_MARK = 0.5  # probability that something is a mark, somewhere, or the image is blank
+COARSE = 64  # pixels of height: lower ink is found anew in the part of the image that holds it,
+CLOSER = 1.5  # if that has at least so much more resolution there
+MARGIN = 0.5  # around what is looked at twice, of its height
 MIN_STROKE = 1.8  # pixels after scaling: thinner strokes would fade, and are widened to this
+
+
+class InkFinder(nn.Module):
+    """Tells of each pixel whether a pen or a printer has marked it, however faintly, in any light.
+
+    A U-Net (Ronneberger et al. 2015) that starts at half the resolution (its input's 2x2 pixels are
+    channels) and halves it four times more.
+
+    Args:
+        channels: At each resolution, from the finest.
+    """
+
+    def __init__(self, channels: tuple[int, ...] = (16, 32, 48, 64, 64)):
+        super().__init__()
+        coarser = [*pairwise(channels)]
+        self.stem = convolution(12, channels[0])
+        self.down = nn.ModuleList(
+            nn.Sequential(convolution(fine, coarse), convolution(coarse, coarse))
+            for fine, coarse in coarser
+        )
+        self.up = nn.ModuleList(
+            convolution(coarse + fine, fine) for fine, coarse in reversed(coarser)
+        )
+        self.classifier = nn.Conv2d(channels[0], 8, 3, padding=1)
+
+    def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
+        """Find marks.
+
+        Args:
+            pixel_values: (B, 3, H, W) float RGB, on any scale: contrast is normalised. H and W are
+                multiples of 32.
+
+        Returns:
+            Logits (B, 2, H, W): of writing, and of the lines of forms around and below it.
+        """
+        pixels = pixel_values - pixel_values.mean((2, 3), keepdim=True)
+        pixels = pixels / pixels.std((1, 2, 3), keepdim=True).clamp(min=1e-4)
+        features = [self.stem(F.pixel_unshuffle(pixels, 2))]
+        for stage in self.down:
+            features.append(stage(F.max_pool2d(features[-1], 2)))
+        coarse = features.pop()
+        for stage in self.up:
+            coarse = stage(torch.cat([F.interpolate(coarse, scale_factor=2), features.pop()], 1))
+        return F.pixel_shuffle(self.classifier(coarse), 2)
+
+
+def convolution(in_channels: int, out_channels: int) -> nn.Sequential:
+    """A 3x3 convolution, batch normalisation (Ioffe & Szegedy 2015) and ReLU."""
+    return nn.Sequential(
+        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
+        nn.BatchNorm2d(out_channels),
+        nn.ReLU(),
+    )
+
+
+class Ink(NamedTuple):
+    """The ink in an image, or in the part of it that holds ink.
+
+    Attributes:
+        pixels: (h, w) float32, 0 (background) to 1 (ink).
+        corner: Where their left and top lie in the image after its EXIF rotation, in its pixels.
+        scale: How many pixels of the image each is wide and high.
+    """
+
+    pixels: np.ndarray
+    corner: tuple[int, int]
+    scale: int
 
 
 class MnistImageProcessor(BaseImageProcessor):
     """Finds the digit in an image and frames it as MNIST does."""
 
     model_input_names: ClassVar[list[str]] = ["pixel_values"]
+
+    def __init__(self, ink_finder: InkFinder | None = None, **kwargs):
+        super().__init__(**kwargs)
+        self.ink_finder = ink_finder and ink_finder.eval().requires_grad_(False)
+
+    @classmethod
+    def get_image_processor_dict(cls, name_or_path: str | Path, **kwargs) -> tuple[dict, dict]:
+        """What `from_pretrained` makes a processor of: its settings, and its ink finder.
+
+        Raises:
+            OSError: the processor, or its ink finder, is missing or damaged.
+        """
+        settings, unused = super().get_image_processor_dict(name_or_path, **kwargs)
+        options = {key: kwargs[key] for key in HUB_OPTIONS if key in kwargs}
+        return settings | {"ink_finder": load_ink_finder(name_or_path, **options)}, unused
+
+    def save_pretrained(
+        self, save_directory: str | Path, push_to_hub: bool = False, **kwargs
+    ) -> list[str]:
+        """`BaseImageProcessor.save_pretrained`, with the ink finder beside the settings."""
+        files = super().save_pretrained(save_directory)
+        weights = Path(save_directory, INK_FINDER_FILE)
+        save_file(self.ink_finder.state_dict(), weights)
+        if push_to_hub:
+            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
+        return [*files, str(weights)]
+
+    def to_dict(self) -> dict:
+        """The settings, as JSON takes them: without the ink finder."""
+        return {k: v for k, v in super().to_dict().items() if k != "ink_finder"}
 
     def preprocess(
         self,
@@ -84,25 +198,53 @@ class MnistImageProcessor(BaseImageProcessor):
             images = [images]
         elif isinstance(images, (np.ndarray, torch.Tensor)):
             images = images if images.ndim == 4 else [images]
-        pixel_values = [self.frame(to_rgb(image))[None] for image in images]
+        pixel_values = [self.frame(image)[None] for image in images]
         return BatchFeature({"pixel_values": pixel_values}, tensor_type=return_tensors)
 
-    def frame(self, rgb: np.ndarray) -> np.ndarray:
-        """One image (H, W, 3) float32 0-1 -> (28, 28) float32, 0 (background) to 1 (ink)."""
-        return self.frame_ink(find_ink(rgb))
+    def frame(self, image: ImageLike) -> np.ndarray:
+        """The digit in one image -> (28, 28) float32, 0 (background) to 1 (ink)."""
+        return self.frame_ink(self.find_ink(image).pixels)
 
-    def open(self, image: ImageLike) -> Image.Image:
-        """An image of any kind as a PIL image of the same size."""
-        return to_pil(image)
+    def find_ink(self, image: ImageLike) -> Ink:
+        """The ink in one image: of a large one, what holds ink is looked at once more, closer."""
+        image = to_pil(image)
+        rgb = to_rgb(image)
+        pixels, scale = self.find_marks(rgb), reduction(image.size)
+        if scale == 1 or not pixels.any():
+            return Ink(pixels, (0, 0), scale)
+        rows, columns = bounds(pixels > EDGE_LEVEL)
+        if rows.stop - rows.start > COARSE:
+            return Ink(pixels, (0, 0), scale)
+        margin = MARGIN * (rows.stop - rows.start)
+        sides = (columns.start, rows.start, columns.stop, rows.stop)
+        box = np.add(sides, np.multiply(margin, (-1, -1, 1, 1))) * scale
+        image = upright(image)
+        left, top, right, bottom = box.round().astype(int).clip(0, np.tile(image.size, 2)).tolist()
+        if CLOSER * reduction((right - left, bottom - top)) > scale:
+            return Ink(pixels, (0, 0), scale)
+        closer = self.find_marks(to_rgb(image.crop((left, top, right, bottom))))
+        # What the first look has left out, such as a frame, stays out.
+        first = Image.fromarray(ndimage.maximum_filter(pixels, 5))
+        first = first.resize(
+            closer.shape[::-1],
+            Image.Resampling.BILINEAR,
+            box=tuple(side / scale for side in (left, top, right, bottom)),
+        )
+        closer[np.asarray(first) < EDGE_LEVEL] = 0
+        return Ink(closer, (left, top), reduction((right - left, bottom - top)))
 
-    def crop(self, image: Image.Image, box: Sequence[int]) -> Image.Image:
-        """What lies within left, top, right and bottom of an image after its EXIF rotation."""
-        image = _upright(image)
-        return image.crop(np.minimum(box, image.size * 2))
-
-    def find_ink(self, image: ImageLike) -> np.ndarray:
-        """The ink of an image of any kind, (H, W) float32, as `find_ink` gives it."""
-        return find_ink(to_rgb(image))
+    def find_marks(self, rgb: np.ndarray) -> np.ndarray:
+        """The ink in (H, W, 3) float32 0-1 -> (H, W) float32, 0 (background) to 1 (ink)."""
+        grey = rgb[..., 0]
+        if is_framed(grey) and not (edge(rgb).any() or np.ptp(rgb, axis=2).any()):
+            return grey.copy()  # one of MNIST's own
+        ink = drawn_ink(rgb)
+        if ink is None and self.ink_finder is None:
+            raise ValueError(
+                "This image processor has no ink finder. Load one that is saved with a model: "
+                "MnistImageProcessor.from_pretrained(...)."
+            )
+        return without_forms(marked_ink(rgb, self.ink_finder) if ink is None else ink)
 
     def frame_ink(self, ink: np.ndarray) -> np.ndarray:
         """The digit in (H, W) ink, or in a part of it -> (28, 28) float32 0-1."""
@@ -118,20 +260,47 @@ class MnistImageProcessor(BaseImageProcessor):
         return frame_digit(ink)
 
 
+def load_ink_finder(name_or_path: str | Path, **options) -> InkFinder:
+    """The ink finder that is saved with a processor.
+
+    Args:
+        name_or_path: A model on the Hub, a folder, or the processor's file in it.
+        options: As `from_pretrained` takes them: revision, token, subfolder and so on.
+
+    Raises:
+        OSError: it is missing or damaged, or the Hub is out of reach.
+    """
+    folder = Path(name_or_path).parent if os.path.isfile(name_or_path) else name_or_path
+    file = cached_file(
+        folder, INK_FINDER_FILE, _raise_exceptions_for_missing_entries=False, **options
+    )
+    if file is None:
+        raise OSError(
+            f"{folder} has no {INK_FINDER_FILE}: an earlier version of train.py has made it. Train "
+            f"it anew, or load it with the code that it brings along (trust_remote_code=True)."
+        )
+    finder = InkFinder()
+    try:
+        finder.load_state_dict(load_file(file))
+    except (SafetensorError, RuntimeError) as error:
+        raise OSError(f"{file} is damaged. Download or copy it again. ({error})") from error
+    return finder
+
+
 def to_rgb(image: ImageLike) -> np.ndarray:
-    """An image of any kind -> (H, W, 3) float32 0-1, reduced as `_reduce` says, no alpha."""
+    """An image of any kind -> (H, W, 3) float32 0-1, reduced as `reduction` says, no alpha."""
     image = to_pil(image)
     if image.mode in ("L", "RGB") and not image.has_transparency_data:
-        image = _reduce(image)  # first, as every other step would copy all of a large photo
-    image = _upright(image)
+        image = reduce(image)  # first, as every other step would copy all of a large photo
+    image = upright(image)
     if image.mode.startswith(("I", "F")):  # 16- and 32-bit grey, which convert() would clip
         levels = np.nan_to_num(np.asarray(image, np.float32))
         image = Image.fromarray(np.uint8(levels.clip(0) / max(levels.max(), 1) * 255))
     has_alpha = image.has_transparency_data
-    image = _reduce(image.convert("RGBA" if has_alpha else "RGB"))
+    image = reduce(image.convert("RGBA" if has_alpha else "RGB"))
     pixels = np.asarray(image, np.float32) / 255
     if has_alpha and pixels[..., 3].min() < 1:  # a canvas sends alpha without transparency
-        return _flatten_alpha(pixels)
+        return flatten_alpha(pixels)
     return np.ascontiguousarray(pixels[..., :3])
 
 
@@ -139,10 +308,10 @@ def to_pil(image: ImageLike) -> Image.Image:
     """An image of any kind -> PIL image, as large as it is."""
     if isinstance(image, (str, Path)):
         return Image.open(image) if os.path.isfile(image) else load_image(str(image))
-    return image if isinstance(image, Image.Image) else _array_to_pil(image)
+    return image if isinstance(image, Image.Image) else array_to_pil(image)
 
 
-def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
+def array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
     """An array or tensor, as `MnistImageProcessor.preprocess` takes it -> 8-bit PIL image."""
     if not isinstance(array, (np.ndarray, torch.Tensor)):
         raise ValueError(
@@ -165,20 +334,25 @@ def _array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
     return Image.fromarray(np.uint8((pixels / full).clip(0, 1) * 255 + 0.5))
 
 
-def _upright(image: Image.Image) -> Image.Image:
+def upright(image: Image.Image) -> Image.Image:
     """An image rotated as its EXIF data says."""
     with suppress(Exception):  # an image whose EXIF data is corrupted stays as it is
         image = ImageOps.exif_transpose(image)
     return image
 
 
-def _reduce(image: Image.Image) -> Image.Image:
-    """Divide an image's sides by a whole number, so that they are 224 by 1120 pixels at most."""
-    factor = max(-(-min(image.size) // WORKING_SIZE), -(-max(image.size) // LONGEST))
+def reduction(size: Sequence[int]) -> int:
+    """By what to divide an image's sides, so that they are 224 by 1120 pixels at most."""
+    return max(1, math.ceil(min(size) / WORKING_SIZE), math.ceil(max(size) / LONGEST))
+
+
+def reduce(image: Image.Image) -> Image.Image:
+    """An image at its working size."""
+    factor = reduction(image.size)
     return image.reduce(factor) if factor > 1 else image
 
 
-def _flatten_alpha(rgba: np.ndarray) -> np.ndarray:
+def flatten_alpha(rgba: np.ndarray) -> np.ndarray:
     """Lay a transparent image on a background: (H, W, 4) 0-1 -> (H, W, 3) 0-1.
 
     If all that is opaque has one colour, it is ink on a transparent canvas: the background becomes
@@ -195,8 +369,8 @@ def _flatten_alpha(rgba: np.ndarray) -> np.ndarray:
     return (rgb * alpha + background * (1 - alpha)).astype(np.float32)
 
 
-def find_ink(rgb: np.ndarray) -> np.ndarray:
-    """How far each pixel's colour lies from the background's, towards the ink's.
+def drawn_ink(rgb: np.ndarray) -> np.ndarray | None:
+    """Ink of one strength on a background of exactly one colour, as in drawings and clean scans.
 
     Only the difference counts: dark on light, light on dark and coloured are all alike.
 
@@ -204,123 +378,162 @@ def find_ink(rgb: np.ndarray) -> np.ndarray:
         rgb: (H, W, 3) float32 0-1.
 
     Returns:
-        (H, W) float32. 0 is background, noise included; 1 is the contrast of black and white.
+        (H, W) float32, 0 (background) to 1 (full ink). None if the image is of another kind.
     """
-    grey = rgb[..., 0]
-    if is_framed(grey) and not (_edge(rgb).any() or np.ptp(rgb, axis=2).any()):
-        return grey.copy()  # one of MNIST's own
-    background, share = _most_common(_edge(rgb))
-    difference = rgb - background
-    ink = difference @ _direction(difference)
-    unmarked = np.abs(ink) < MIN_CONTRAST
-    # Where the edge is all of one colour that the image hardly has elsewhere, it is a border.
-    border = _edge(unmarked).all() and unmarked.mean() < MIN_BACKGROUND
-    # Drawings and scans have a background of exactly one colour. In a photo few pixels agree.
-    if border or share < MIN_BACKGROUND:
-        ink = _ink_on_uneven_background(rgb)
+    background = most_common(edge(rgb))
+    difference = (rgb - background).reshape(-1, 3)
+    strength = np.abs(difference) @ np.ones(3, np.float32)
+    if np.count_nonzero(strength) > (1 - MIN_BACKGROUND) * len(strength):
+        return None
+    # The ink is on whichever side of the background holds the stronger differences. A difference
+    # times the direction is a contrast: 1 for black and white, which are sqrt(3) apart.
+    direction = strength @ difference
+    direction /= max(np.linalg.norm(direction), 1e-6) * np.sqrt(3)
+    ink = (difference @ direction).reshape(rgb.shape[:2])
     ink[ink < MIN_CONTRAST] = 0
-    return ink
+    if not ink.any():
+        return ink
+    ink /= np.quantile(ink[ink > ink.max() / 2], FULL_INK)
+    if min(ink.shape) < SMALL:
+        return np.minimum(ink, 1)
+    inside, flat = ink > EDGE_LEVEL, np.abs(ink - 1) < ONE_STRENGTH
+    soft = inside & ~flat  # as edges of strokes are, with full ink and background on either side
+    soft[inside] &= ~(near(flat) & near(ink == 0))[inside]
+    return np.minimum(ink, 1) if soft.sum() < MAX_SOFT * inside.sum() else None
 
 
-def _edge(image: np.ndarray) -> np.ndarray:
+def near(mask: np.ndarray) -> np.ndarray:
+    """What lies within two pixels of (H, W) bool. Faster than scipy's filters."""
+    wide = np.pad(mask, 2)
+    tall = np.logical_or.reduce([wide[:, n : n + mask.shape[1]] for n in range(5)])
+    return np.logical_or.reduce([tall[n : n + mask.shape[0]] for n in range(5)])
+
+
+def marked_ink(rgb: np.ndarray, ink_finder: InkFinder) -> np.ndarray:
+    """The ink of any other image, by the network: (H, W, 3) float32 0-1 -> (H, W) float32 0-1."""
+    size = rgb.shape[:2]
+    scale = max(min(size) / FINDER_SIZE, max(size) / (LONGEST / WORKING_SIZE * FINDER_SIZE))
+    known = [max(1, round(side / scale / FINDER_STEP)) * FINDER_STEP for side in size]
+    pixels = torch.from_numpy(rgb).permute(2, 0, 1)[None]
+    with torch.inference_mode():
+        pixels = F.interpolate(pixels, known, mode="bilinear", antialias=True)
+        writing = ink_finder(pixels.contiguous(memory_format=torch.channels_last))[:, :1].sigmoid()
+        ink = F.interpolate(writing, size, mode="bilinear", antialias=True)[0, 0].numpy()
+    ink[ink < MIN_CONTRAST] = 0
+    return ink if ink.max() > MIN_MARK else np.zeros_like(ink)
+
+
+def edge(image: np.ndarray) -> np.ndarray:
     """The outermost pixels, (H, W, ...) -> (2W + 2H, ...)."""
     return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
 
 
-def _most_common(colours: np.ndarray) -> tuple[np.ndarray, float]:
-    """The most common of colours (N, 3) 0-1 in 8 bits, and its share, 0-1."""
+def most_common(colours: np.ndarray) -> np.ndarray:
+    """The most common of colours (N, 3) 0-1 in 8 bits."""
     codes = np.rint(colours * 255) @ (65536, 256, 1)
     _, index, counts = np.unique(codes, return_index=True, return_counts=True)
-    return colours[index[counts.argmax()]], counts.max() / len(colours)
+    return colours[index[counts.argmax()]]
 
 
-def _direction(difference: np.ndarray) -> np.ndarray:
-    """The direction in colour space from the background to the ink, (H, W, 3) -> (3,).
-
-    The ink is on whichever side of the background holds the stronger differences. A difference
-    times the direction is a contrast: 1 for black and white, which are sqrt(3) apart.
-    """
-    difference = difference.reshape(-1, 3)
-    strength = np.abs(difference) @ np.ones(3, np.float32)
-    direction = strength @ difference
-    return direction / max(np.linalg.norm(direction), 1e-6) / np.sqrt(3)
-
-
-def _ink_on_uneven_background(rgb: np.ndarray) -> np.ndarray:
-    """Ink on a background with shading, shadows and noise, (H, W, 3) -> (H, W).
-
-    Projected on the ink's direction, ink is bright. Morphological opening then removes all strokes
-    narrower than its window and leaves edges of shadows where they are: what it removes is ink (the
-    white top-hat transform: Gonzalez & Woods, Digital Image Processing, section 9.6).
-    """
-    height, width, _ = rgb.shape
-    window = int(STROKE_WINDOW * min(height, width)) | 1  # odd, so that it has a centre
-    grain = SMOOTHING * min(height, width)
-    smooth = ndimage.gaussian_filter(rgb, (grain, grain, 0))
-    # Shading is wide: strokes differ more from the mean around them.
-    direction = _direction(smooth - ndimage.uniform_filter(smooth, (window, window, 1)))
-    grey = smooth @ direction
-    # Continued beyond its edges, shading does not end there like a stroke.
-    wide = np.pad(grey, window, "reflect", reflect_type="odd")
-    background = ndimage.grey_opening(wide, window)[window:-window, window:-window]
-    ink = grey - background
-    level = np.median(background)
-    if level < 0:  # dark ink takes the same share of the light in the sun and in the shade
-        ink *= level / np.minimum(background, MIN_LIGHT * level)
-    ink -= np.median(ink)
-    # Ink covers less than half of the image, so that the median of distances is that of the noise;
-    # a normal distribution's standard deviation is 1.4826 times as large.
-    noise = 1.4826 * np.median(np.abs(ink))
-    ink[ink < NOISE_SIGMAS * noise] = 0
-    return ink
+def bounds(mask: np.ndarray) -> tuple[slice, slice]:
+    """The rows and columns that hold all that is true in (H, W) bool."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def is_framed(ink: np.ndarray) -> bool:
     """Whether ink (H, W) is framed as MNIST's digits are, give or take a pixel."""
     if ink.shape != (IMAGE_SIZE, IMAGE_SIZE) or ink.max() < FRAMED_CONTRAST:
         return False
-    rows, columns = ndimage.find_objects((ink > EDGE_LEVEL).astype(np.uint8))[0]
+    rows, columns = bounds(ink > EDGE_LEVEL)
     size = max(rows.stop - rows.start, columns.stop - columns.start)
     off_centre = np.abs(np.subtract(ndimage.center_of_mass(ink), IMAGE_SIZE / 2)).max()
     return abs(size - DIGIT_SIZE) <= 1 and off_centre <= 1
 
 
+def without_forms(ink: np.ndarray) -> np.ndarray:
+    """(H, W) ink without frames around other ink, and without lines from edge to edge."""
+    if not ink.any():
+        return ink
+    parts, kept = large_parts(ink)
+    numbers = np.flatnonzero(kept)
+    if not 1 < len(numbers) <= MOST_PARTS or min(ink.shape) < SMALL:
+        return ink
+    places = ndimage.find_objects(parts)
+    places = [places[number - 1] for number in numbers]
+    forms = [
+        number
+        for number, place in zip(numbers, places, strict=True)
+        if is_rule(place, ink.shape)
+        or any(encloses(parts, number, place, other) for other in places)
+    ]
+    if not 0 < len(forms) < len(numbers):
+        return ink
+    return ink * ~ndimage.binary_dilation(np.isin(parts, forms), np.ones((3, 3)))
+
+
 def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
     """The digit alone, cropped: (H, W) ink -> (h, w) float32 0-1, or None where there is no ink.
 
-    Specks and borders go; a second stroke, as in 4 or 5, stays. Full ink becomes 1.
+    Specks go; a second stroke, as in 4 or 5, stays.
     """
     if not ink.any():
         return None
-    full = np.quantile(ink[ink > ink.max() / 2], FULL_INK)
-    ink = np.minimum(ink / full, 1)
-    strokes, count = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
-    areas = np.bincount(strokes.ravel())
-    areas[0] = 0
-    sides = (strokes[0], strokes[-1], strokes[:, 0], strokes[:, -1])
-    touched = sum(np.bincount(side, minlength=count + 1) > 0 for side in sides)  # 0 to 4
-    kept = areas > SPECK_SHARE * areas.max()
-    if kept.sum() > 1:
-        kept &= touched < 4  # a border touches all four edges
-    strong = np.bincount(strokes[ink > FAINT], minlength=count + 1) > 0
-    if (kept & strong).any():  # a table beyond the paper, or a shadow, is fainter
-        kept &= (touched == 0) | strong
-    largest = np.argmax(areas * kept)
-    if touched[largest] == 0:  # what comes in from outside of the image is not of this digit
-        kept &= (touched == 0) | (areas > EDGE_SPECK_SHARE * areas[largest])
-    mask = kept[strokes]
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    ink = ink[bounds(ink > 0)]
+    parts, kept = large_parts(ink)
+    digit = kept[parts]
+    box = bounds(digit)
     # One pixel around the strokes holds their soft edges.
-    return ink[box] * ndimage.grey_dilation(mask[box], 3)
+    return ink[box] * ndimage.grey_dilation(digit[box], 3)
+
+
+def large_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The parts of (H, W) ink, numbered from 1 on, and of each number whether it is no speck."""
+    parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
+    areas = np.bincount(parts.ravel())
+    areas[0] = 0
+    return parts, areas > SPECK_SHARE * areas.max()
+
+
+def is_rule(place: tuple[slice, slice], size: tuple[int, int]) -> bool:
+    """Whether a part of an image runs straight from one edge to the opposite one."""
+    spans = [(side.stop - side.start) / whole for side, whole in zip(place, size, strict=True)]
+    thickness = [(side.stop - side.start) / size[1 - axis] for axis, side in enumerate(place)]
+    return any(spans[axis] == 1 and thickness[1 - axis] < RULE_THICKNESS for axis in (0, 1))
+
+
+def encloses(
+    parts: np.ndarray, number: int, place: tuple[slice, slice], other: tuple[slice, slice]
+) -> bool:
+    """Whether a part of the ink lies on all four sides of another one of some size.
+
+    Args:
+        parts: (H, W) int, the parts' numbers.
+        number: That of the part.
+        place: Its rows and columns.
+        other: Those of the other.
+    """
+    rows, columns = other
+    outside = zip(place, other, strict=True)
+    if not all(a.start < b.start and b.stop < a.stop for a, b in outside):
+        return False
+    if rows.stop - rows.start < ENCLOSED * (place[0].stop - place[0].start):
+        return False
+    y, x = (rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2
+    lines = parts[: rows.start, x], parts[rows.stop :, x]
+    lines += parts[y, : columns.start], parts[y, columns.stop :]
+    return all(number in line for line in lines)
 
 
 def frame_digit(digit: np.ndarray) -> np.ndarray:
     """Scale a cropped digit (h, w) 0-1 and centre its mass -> (28, 28) 0-1."""
-    if (factor := -(-max(digit.shape) // WORKING_SIZE)) > 1:  # more than a digit, or a long one
+    if (
+        factor := math.ceil(max(digit.shape) / WORKING_SIZE)
+    ) > 1:  # more than a digit, or a long one
         digit = np.asarray(Image.fromarray(digit).reduce(factor))
     scale = 1.0
     if abs(max(digit.shape) - DIGIT_SIZE) > 1:  # resampling what fits would only blur it
-        digit = _widen(digit, MIN_STROKE * max(digit.shape) / DIGIT_SIZE)
+        digit = widen(digit, MIN_STROKE * max(digit.shape) / DIGIT_SIZE)
         scale = DIGIT_SIZE / max(digit.shape)
     # The frame in pixels of the digit: how large it is, and where in it the centre of mass belongs.
     side = IMAGE_SIZE / scale
@@ -339,7 +552,7 @@ def frame_digit(digit: np.ndarray) -> np.ndarray:
     return framed / framed.max()
 
 
-def _widen(digit: np.ndarray, width: float) -> np.ndarray:
+def widen(digit: np.ndarray, width: float) -> np.ndarray:
     """Widen strokes thinner than `width` pixels to about that, so that scaling keeps them."""
     inside = np.pad(digit > EDGE_LEVEL, 1)
     if not inside.any():  # fine dots, that reducing has made faint

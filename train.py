@@ -49,14 +49,15 @@ def main() -> None:
     keep_freed_memory()
     output = Path(args.output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    train_dataset, eval_dataset, corrections = load_data(args)
+    processor = load_processor(args)
+    train_dataset, eval_dataset, corrections = load_data(args, processor)
     trainer = MnistTrainer(
         model=load_model(args),
         args=args,
         augmentation=Augmentation() if args.augment else None,
         train_dataset=train_dataset,
         eval_dataset=eval_dataset,
-        processing_class=MnistImageProcessor(),
+        processing_class=processor,
         data_collator=lambda batch: batch,
         compute_metrics=compute_metrics,
     )
@@ -84,7 +85,7 @@ def keep_freed_memory() -> None:
 
 
 def load_data(
-    args: MnistTrainingArguments,
+    args: MnistTrainingArguments, processor: MnistImageProcessor
 ) -> tuple[MnistDataset | None, MnistDataset | None, Corrections | None]:
     """What to train on, what to evaluate on (the validation split or test), and corrections."""
     with args.main_process_first(desc="the dataset"):
@@ -94,7 +95,7 @@ def load_data(
         if split not in splits:
             raise InputError(f"The dataset has no split {split!r}, only {', '.join(splits)}.")
         rows = splits[split].select(range(len(splits[split]))[:limit])
-        return to_tensors(rows, args.image_column_name, args.label_column_name)
+        return to_tensors(rows, args.image_column_name, args.label_column_name, processor)
 
     training = evaluation = corrections = None
     if args.do_train or args.train_val_split > 0:
@@ -117,6 +118,15 @@ def load_model(args: MnistTrainingArguments) -> MnistForImageClassification:
         return load_saved(args.model_name_or_path)
     config = MnistConfig(conv_channels=args.conv_channels, dropout=args.dropout)
     return MnistForImageClassification(config).to(memory_format=torch.channels_last)
+
+
+def load_processor(args: MnistTrainingArguments) -> MnistImageProcessor:
+    """The image processor that the flags name, with its ink finder."""
+    name = args.image_processor_name or args.model_name_or_path or str(RELEASED_MODEL)
+    try:
+        return MnistImageProcessor.from_pretrained(name)
+    except (OSError, ValueError) as error:
+        raise InputError(f"The image processor {name} cannot be loaded: {error}") from error
 
 
 def load_saved(name_or_path: str) -> MnistForImageClassification:
@@ -156,7 +166,8 @@ def add_images(trainer: MnistTrainer, corrections: Corrections | None) -> None:
     dataset, is_first = trainer.train_dataset, trainer.is_world_process_zero()
     if trainer.args.synthetic:
         images, labels = dataset.images.numpy(), dataset.labels.numpy()
-        made = [make_images(images, labels, trainer.args.seed) if is_first else None]
+        processor = trainer.processing_class
+        made = [make_images(images, labels, trainer.args.seed, processor) if is_first else None]
         dataset.append(*broadcast_object_list(made)[0])
     if corrections is not None:
         corrections.add_to(dataset)

@@ -45,6 +45,7 @@ from benchmarks.images import (
     scribble,
     tablet_drawing,
 )
+from benchmarks.sheets import KINDS, empty, empty_with_glare
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification, load_pretrained
 from training.data import carve_validation, load_splits, to_tensors
@@ -143,6 +144,7 @@ def digit_rows(digits: np.ndarray, labels: np.ndarray) -> list[Row]:
         Row("photograph of MNIST", lambda d, rng: photograph(Image.fromarray(d), rng), *slow),
         Row("photograph of drawing", photo_of_drawing, *slow),
         Row("photograph of drawing, ruled paper", partial(photo_of_drawing, ruled=True), *slow),
+        *(Row(f"sheet, {name}", kind, *slow) for name, kind in KINDS.items()),
         *(
             Row(
                 f"{MNIST_C}, {name}", lambda d, rng, c=c: Image.fromarray(c(d, rng)), digits, labels
@@ -195,6 +197,8 @@ def non_digit_rows(fashion_mnist_dir: Path) -> list[Row]:
         Row(f"letters, all {len(LETTERS)}", print_letter, letters),
         Row(f"letters, the {unlike} unlike any digit", print_letter, unlike_digits),
         Row("noise", lambda s, rng: noise(*s, rng), list(product(NOISES, (28, 280))) * 200),
+        Row("empty sheet", empty, range(SLOW)),
+        Row("empty sheet, glare, not simulated", empty_with_glare, range(SLOW)),
         Row("scribbles", lambda _, rng: ImageOps.invert(scribble(rng)), range(SLOW)),
     ]
     file = fashion_mnist_dir / "t10k-images-idx3-ubyte.gz"

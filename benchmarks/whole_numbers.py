@@ -251,7 +251,8 @@ def main() -> None:
             ("UCI pen digits", drawn, pen_line, *load_pen_digits(arguments.pen_digits_file))
         )
     model = load_pretrained(arguments.model_name_or_path).eval()
-    parts = {"model": model, "image_processor": MnistImageProcessor(), "device": "cpu"}
+    processor = MnistImageProcessor.from_pretrained(arguments.model_name_or_path)
+    parts = {"model": model, "image_processor": processor, "device": "cpu"}
     read, classify = NumberRecognitionPipeline(**parts), pipeline("image-classification", **parts)
     print_numbers(read, rows, arguments.max_samples)
     print_non_digits(read, arguments.fashion_mnist_dir, arguments.max_samples)

@@ -1,9 +1,11 @@
-"""Draw docs/strokes.png anew: every way of writing in training/strokes.txt, a few times.
+"""Draw docs/strokes.png and docs/photographs.png anew: what training draws, for a person to judge.
 
     python -m scripts.make_contact_sheet
 
-A person who looks at it judges whether each way is legible and no line of the table is a misprint.
-The same command gives the same image.
+Of the strokes: whether each way of writing in training/strokes.txt is legible, and no line of the
+table is a misprint. Of the photographs: whether each kind looks as people's images do, and beside
+it, whether the right pixels are marked: writing in green, forms in magenta. The same command gives
+the same images.
 """
 
 from pathlib import Path
@@ -11,17 +13,28 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
-from training.handwriting import draw, random_pen_width, vary, ways_of_writing
-from training.synthetic import frame
+from image_processing_mnist import MnistImageProcessor
+from training import photographs
+from training.corrections import RELEASED_MODEL
+from training.glyphs import make_glyph
+from training.handwriting import draw, random_pen_width, vary, ways_of_writing, write
 
-PATH = Path(__file__).parent.parent / "docs" / "strokes.png"
+DOCS = Path(__file__).parent.parent / "docs"
 REPEATS = 4  # of each way
 SIDE = 28  # pixels: the images as training has them
+COLUMNS = 4  # of photographs
+LINE = 20  # pixels of height
 
 
 def main() -> None:
-    """Write the sheet: a row for each digit, and the non-digits below."""
-    rng = np.random.default_rng(0)
+    """Write both sheets."""
+    strokes_sheet().save(DOCS / "strokes.png", optimize=True)
+    photographs_sheet().save(DOCS / "photographs.png", optimize=True)
+
+
+def strokes_sheet() -> Image.Image:
+    """A row for each digit, and the non-digits below."""
+    rng, processor = np.random.default_rng(0), MnistImageProcessor.from_pretrained(RELEASED_MODEL)
     rows = [(digit, ways_of_writing(digit)[0]) for digit in "0123456789"]
     signs, _ = ways_of_writing("-")
     longest = max(len(ways) for _, ways in rows)
@@ -32,9 +45,58 @@ def main() -> None:
         ImageDraw.Draw(sheet).text((6, y * height + 8), label, 0)
         for x, way in enumerate(ways):
             for n in range(REPEATS):
-                image = Image.fromarray(frame(draw(vary(way, rng), random_pen_width(rng))))
+                framed = processor.frame(draw(vary(way, rng), random_pen_width(rng)))
+                image = Image.fromarray(np.uint8(framed * 255 + 0.5))
                 sheet.paste(ImageOps.invert(image), (20 + x * width + n * SIDE, y * height + 3))
-    sheet.save(PATH, optimize=True)
+    return sheet
+
+
+def photographs_sheet() -> Image.Image:
+    """A row for each kind on white paper, and two of all kinds mixed, as training has them."""
+    glyphs = []
+    for n in range(200):
+        rng = np.random.default_rng((1, n))
+        glyphs.append(make_glyph(n % 10, draw(write(str(n % 10), rng), 6)))
+    rows = [(kind.__name__, kind) for kind in kinds()] + [("all kinds", None)] * 2
+    width = 2 * photographs.SIZE + 8
+    height = photographs.SIZE + LINE
+    sheet = Image.new("RGB", (COLUMNS * width, len(rows) * height), "white")
+    for y, (name, kind) in enumerate(rows):
+        ImageDraw.Draw(sheet).text((2, y * height + 4), name.replace("_", " "), "black")
+        for x in range(COLUMNS):
+            rng = np.random.default_rng((y, x))
+            if kind is None:
+                image, (writing, forms) = photographs.photograph(glyphs, rng)
+            else:
+                layers = np.uint8(example(kind, glyphs, rng).clip(0, 1) * 255)
+                image, (writing, forms) = layers[:3].transpose(1, 2, 0), layers[3:]
+            marks = np.stack([255 - writing, 255 - forms, 255 - writing], axis=-1)
+            both = np.hstack([image, marks])
+            sheet.paste(Image.fromarray(both), (x * width, y * height + LINE))
+    return sheet
+
+
+def kinds() -> list:
+    """The functions, each of a kind, that `photograph` draws from."""
+    tables = photographs.LAYOUTS, photographs.FORMS, photographs.ON_PHOTOS, photographs.AFTERWARDS
+    others = photographs.circle_around, photographs.thing, photographs.exposed
+    return [*(kind for table in tables for kind in table), *others]
+
+
+def example(kind, glyphs: list, rng: np.random.Generator) -> np.ndarray:
+    """A scene that has one kind, and nothing else but writing in black."""
+    layout = kind if kind in photographs.LAYOUTS else photographs.one_glyph
+    writing, _ = layout(glyphs, rng)
+    lines = np.zeros_like(writing)
+    circle = photographs.circle_around
+    is_drawn = kind in {*photographs.LAYOUTS, *photographs.FORMS, circle}
+    if is_drawn and kind is not layout:
+        lines = photographs.draw_lines(rng, {kind: 1}, writing)
+    scene = np.full((5, *writing.shape), 0.9, np.float32)
+    photographs.lay_on(scene, np.maximum(writing, lines), np.zeros(3))
+    scene[3] = np.maximum(writing, lines) if kind is circle else writing
+    scene[4] = lines * (1 - scene[3])
+    return scene if is_drawn else kind(scene, rng)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from datasets import load_dataset
 from playwright.sync_api import Browser, expect, sync_playwright
 
 from hub import add_repo, serve
+from image_processing_mnist import MnistImageProcessor
 from scripts.browser import launch_chromium
 from scripts.serve import serve_app
 from warm import WarmPython
@@ -55,6 +56,12 @@ def digits() -> tuple[list, np.ndarray]:
     """The sample's 300 test images, as PIL, and their labels (300,)."""
     split = load_dataset(str(SAMPLE), split="test")
     return list(split["image"]), np.array(split["label"])
+
+
+@pytest.fixture(scope="session")
+def processor() -> MnistImageProcessor:
+    """The released one."""
+    return MnistImageProcessor.from_pretrained(ROOT / "model")
 
 
 @pytest.fixture(scope="session")

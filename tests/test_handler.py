@@ -19,7 +19,6 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
-from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification
 
 
@@ -61,7 +60,7 @@ def b64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def test_an_endpoint_answers_200_calls_at_once(endpoint, digits):
+def test_an_endpoint_answers_200_calls_at_once(endpoint, digits, processor):
     images, labels = digits[0][:200], digits[1][:200]
     files = [png(image) for image in images]
     forms = [
@@ -71,7 +70,6 @@ def test_an_endpoint_answers_200_calls_at_once(endpoint, digits):
     ]
     with ThreadPoolExecutor(200) as pool:
         answers = list(pool.map(lambda n: forms[n % 3](files[n]), range(200)))
-    processor = MnistImageProcessor()
     model = MnistForImageClassification.from_pretrained(ROOT / "model").eval()
     logits = model(processor(images, return_tensors="pt")["pixel_values"]).logits
     for (status, scores), expected in zip(answers, logits.softmax(-1), strict=True):

@@ -6,6 +6,7 @@ run in an empty folder, where nothing of this repository can be imported.
 
 import json
 import re
+import shutil
 import textwrap
 import urllib.request
 from pathlib import Path
@@ -19,7 +20,6 @@ from safetensors.torch import load_file
 
 from conftest import NO_NETWORK, ROOT, SAMPLE, SMALL
 from hub import add_repo
-from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification, load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
 from scripts.serve import serve_app
@@ -98,8 +98,38 @@ LOAD = """
         print(json.dumps([logits[0].tolist(), scores[0]["label"]]))
 """
 
+SAVE_AGAIN = """
+    import sys
+    from transformers import AutoImageProcessor
+    photo, folder = sys.argv[1:]
+    loaded = AutoImageProcessor.from_pretrained("user/mnist-cnn", trust_remote_code=True)
+    expected = loaded(photo, return_tensors="pt")["pixel_values"]
+    assert expected.any()
+    loaded.save_pretrained(folder, push_to_hub=True, repo_id="user/processor", token="hf_user")
+    for name in (folder, "user/processor"):
+        again = AutoImageProcessor.from_pretrained(name, trust_remote_code=True)
+        assert again(photo, return_tensors="pt")["pixel_values"].equal(expected)
+"""
 
-def test_round_trip(root, python, home, output, digit, tmp_path):
+
+def test_a_processor_that_was_loaded_can_be_saved_and_pushed(output, python, tmp_path):
+    script = tmp_path / "save.py"
+    script.write_text(textwrap.dedent(SAVE_AGAIN))
+    done = python.run(script, ROOT / "examples" / "5-photo.jpg", tmp_path / "again")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_model_of_an_earlier_version_without_ink_finder_is_refused(root, output, train, tmp_path):
+    earlier = tmp_path / "earlier"
+    shutil.copytree(output, earlier, ignore=shutil.ignore_patterns("checkpoint-*", "ink_finder*"))
+    add_repo(root, "model", "user/earlier", earlier)
+    flags = ("--do_eval", "--model_name_or_path", "user/earlier", "--output_dir", tmp_path / "out")
+    done = train(*flags)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert "user/earlier has no ink_finder.safetensors" in done.stderr
+
+
+def test_round_trip(root, python, home, output, digit, processor, tmp_path):
     """Pushed, then loaded elsewhere by name, by commit and offline: the same logits each time."""
     # The app uses the classes beside it: it never executes code from the Hub.
     log = tmp_path / "log"
@@ -120,7 +150,7 @@ def test_round_trip(root, python, home, output, digit, tmp_path):
     assert answer["label"] == answers[0][1]
 
     # The same file, read by the classes of this repository from the folder of the run.
-    pixel_values = MnistImageProcessor()(digit, return_tensors="pt")["pixel_values"]
+    pixel_values = processor(digit, return_tensors="pt")["pixel_values"]
     logits = MnistForImageClassification.from_pretrained(output).eval()(pixel_values).logits[0]
     assert answers[0][0] == pytest.approx(logits.tolist(), abs=1e-5)
 
@@ -135,7 +165,7 @@ READ = """
 """
 
 
-def test_numbers_are_read_where_the_repository_is_not(root, python, tmp_path):
+def test_numbers_are_read_where_the_repository_is_not(root, python, processor, tmp_path):
     add_repo(root, "model", "user/released", ROOT / "model")
     number = ROOT / "examples" / "6-number.jpg"
     (tmp_path / "read.py").write_text(textwrap.dedent(READ))
@@ -144,7 +174,7 @@ def test_numbers_are_read_where_the_repository_is_not(root, python, tmp_path):
     result, other = json.loads(done.stdout.splitlines()[-1])
     assert other == "ImageClassificationPipeline"
     model = load_pretrained(str(ROOT / "model"))
-    read = NumberRecognitionPipeline(model, image_processor=MnistImageProcessor(), device="cpu")
+    read = NumberRecognitionPipeline(model, image_processor=processor, device="cpu")
     here = read(str(number))
     assert result["number"] == here["number"] == "407"
     assert [digit["box"] for digit in result["digits"]] == [d["box"] for d in here["digits"]]
@@ -195,7 +225,8 @@ def test_what_is_pushed(root, output):
     repo = root / "models/user/mnist-cnn"
     assert {path.name for path in (repo / "main").iterdir()} == {
         *(".gitattributes", "README.md", "config.json", "model.safetensors"),
-        *("preprocessor_config.json", "modeling_mnist.py", "image_processing_mnist.py"),
+        *("preprocessor_config.json", "ink_finder.safetensors"),
+        *("modeling_mnist.py", "image_processing_mnist.py"),
         *("pipeline_mnist.py", "handler.py", "requirements.txt"),
         *("train_results.json", "eval_results.json", "trainer_state.json", "run.json"),
         *("learning_curves.png", "confusion_matrix.png", "worst_errors.png", "calibration.png"),

@@ -10,7 +10,7 @@ from conftest import ROOT
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification
 
-processor = MnistImageProcessor()
+processor = MnistImageProcessor.from_pretrained(ROOT / "model")
 
 
 def frame(image) -> np.ndarray:

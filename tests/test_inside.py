@@ -11,7 +11,6 @@ import torch
 from playwright.sync_api import expect
 
 from conftest import ROOT
-from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
 from ui.components import Inside
 from ui.saliency import trace
@@ -48,9 +47,9 @@ def check(model, digit: np.ndarray, answer: dict) -> None:
     np.testing.assert_allclose(dense_levels, dense / dense.max().clamp(min=1e-12), atol=0.003)
 
 
-def test_the_app_shows_what_each_layer_of_its_model_computes(app_url, digits):
+def test_the_app_shows_what_each_layer_of_its_model_computes(app_url, digits, processor):
     model = load_pretrained(str(ROOT / "model"))
-    images = MnistImageProcessor()(digits[0][:5], return_tensors="pt")["pixel_values"][:, 0]
+    images = processor(digits[0][:5], return_tensors="pt")["pixel_values"][:, 0]
     for digit in (255 * images).byte().numpy():
         check(model, digit, call(app_url, base64.b64encode(digit.tobytes()).decode()))
 

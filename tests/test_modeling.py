@@ -12,7 +12,6 @@ from transformers import ViTConfig, ViTForImageClassification, pipeline
 
 from benchmarks.images import scribble
 from conftest import ROOT
-from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
 
 TINY = MnistConfig(conv_channels=(4, 8), hidden_size=16)
@@ -105,10 +104,11 @@ def test_pickled_weights_are_refused(tmp_path):
         load_pretrained(str(tmp_path))
 
 
-def test_released_model_doubts_a_blank_image_and_scribbles_in_the_plain_pipeline():
+def test_released_model_doubts_a_blank_image_and_scribbles_in_the_plain_pipeline(
+    processor,
+):
     """Scribbles of the benchmark, drawn by other code than those of training."""
     model = MnistForImageClassification.from_pretrained(ROOT / "model")
-    processor = MnistImageProcessor.from_pretrained(ROOT / "model")
     classify = pipeline("image-classification", model=model, image_processor=processor)
     blank = classify(Image.new("L", (280, 280), 255), top_k=10)
     assert len(blank) == 10 and blank[0]["score"] < model.config.confidence_threshold

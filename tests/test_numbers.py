@@ -9,7 +9,6 @@ from PIL import Image, ImageOps
 from transformers import pipeline
 
 from conftest import ROOT
-from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
 
@@ -17,9 +16,9 @@ HEIGHT = 60  # pixels of a digit as `write` writes it
 
 
 @pytest.fixture(scope="module")
-def read() -> NumberRecognitionPipeline:
+def read(processor) -> NumberRecognitionPipeline:
     model = load_pretrained(str(ROOT / "model")).eval()
-    return NumberRecognitionPipeline(model, image_processor=MnistImageProcessor(), device="cpu")
+    return NumberRecognitionPipeline(model, image_processor=processor, device="cpu")
 
 
 @pytest.fixture(scope="module")

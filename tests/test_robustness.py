@@ -13,7 +13,6 @@ from benchmarks.corruptions import CORRUPTIONS
 from benchmarks.images import pen_drawing, photograph, tablet_drawing
 from benchmarks.robustness import digit_rows, frame, main, measure
 from conftest import ROOT, SAMPLE
-from image_processing_mnist import MnistImageProcessor
 
 
 @pytest.fixture(scope="module")
@@ -126,10 +125,10 @@ def test_figures_of_a_row():
 
 
 @pytest.mark.filterwarnings("ignore:`fork` start method")
-def test_the_number_of_processes_does_not_change_the_images(ten):
+def test_the_number_of_processes_does_not_change_the_images(ten, processor):
     row = next(row for row in digit_rows(ten, np.arange(10)) if "ruled" in row.name)
     set_start_method("fork")  # other processes would import all anew
-    alone, together = (frame(row, 4, MnistImageProcessor(), num_proc) for num_proc in (1, 2))
+    alone, together = (frame(row, 4, processor, num_proc) for num_proc in (1, 2))
     get_reusable_executor().shutdown()
     assert (alone == together).all() and alone.any()
 

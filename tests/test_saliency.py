@@ -5,7 +5,6 @@ import pytest
 import torch
 
 from conftest import ROOT
-from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from ui.saliency import classify, saliency_maps
 
@@ -16,9 +15,9 @@ def model():
 
 
 @pytest.fixture(scope="module")
-def pixel_values(digits) -> torch.Tensor:
+def pixel_values(digits, processor) -> torch.Tensor:
     """(100, 1, 28, 28)"""
-    return MnistImageProcessor()(digits[0][:100], return_tensors="pt")["pixel_values"]
+    return processor(digits[0][:100], return_tensors="pt")["pixel_values"]
 
 
 def test_maps_of_a_batch_are_those_of_each_image(model, pixel_values):

@@ -13,26 +13,26 @@ from training.synthetic import SHARES, make_image, make_images
 
 
 @pytest.fixture(scope="module")
-def made(digits) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def made(digits, processor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Images (M, 28, 28) and labels (M,) of each kind."""
     images, labels = np.stack([np.asarray(image) for image in digits[0]]), digits[1]
-    synthetic, labels = make_images(images, labels, seed=7)
+    synthetic, labels = make_images(images, labels, 7, processor)
     ends = np.cumsum([round(share * len(images)) for share in SHARES.values()])
     kinds = zip(np.split(synthetic, ends), np.split(labels, ends), strict=True)
     return dict(zip(SHARES, kinds, strict=False))
 
 
-def test_same_seed_same_images(digits, made):
+def test_same_seed_same_images(digits, processor, made):
     images, labels = np.stack([np.asarray(image) for image in digits[0]]), digits[1]
-    again, _ = make_images(images, labels, seed=7)
-    other, _ = make_images(images, labels, seed=8)
+    again, _ = make_images(images, labels, 7, processor)
+    other, _ = make_images(images, labels, 8, processor)
     first = np.concatenate([kind for kind, _ in made.values()])
     assert np.array_equal(again, first)
     assert (other != first).any((1, 2)).mean() > 0.95
 
 
-def test_for_one_image_there_are_none(digits):
-    images, labels = make_images(np.asarray(digits[0][0])[None], digits[1][:1], seed=7)
+def test_for_one_image_there_are_none(digits, processor):
+    images, labels = make_images(np.asarray(digits[0][0])[None], digits[1][:1], 7, processor)
     assert images.shape == (0, 28, 28) and labels.shape == (0,)
 
 
@@ -47,11 +47,11 @@ def test_in_the_frame_of_mnist(made):
     assert np.isin(spans, (19, 20, 21)).mean() > 0.95
 
 
-def test_pieces_are_of_all_digits_and_of_what_is_between_them(digits):
+def test_pieces_are_of_all_digits_and_of_what_is_between_them(digits, processor):
     images, labels = np.stack([np.asarray(image) for image in digits[0]]), digits[1]
     numbers = np.random.default_rng(0).integers(0, len(images), (200, 3))
     pieces = [
-        make_image("pieces", labels[chosen], images[chosen], (7, i))[1]
+        make_image("pieces", labels[chosen], images[chosen], (7, i), processor)[1]
         for i, chosen in enumerate(numbers)
     ]
     assert 0.4 < np.mean(np.equal(pieces, NON_DIGIT_LABEL)) < 0.8

@@ -24,6 +24,11 @@ class MnistTrainingArguments(TrainingArguments):
     model_name_or_path: str | None = HfArg(
         default=None, help="Start from this saved model, a folder or a Hub id, not from scratch."
     )
+    image_processor_name: str | None = HfArg(
+        default=None,
+        help="The image processor, a folder or a Hub id: by default that of --model_name_or_path "
+        "or, else, the released one. python -m training.ink_finder trains one.",
+    )
     conv_channels: list[int] = HfArg(  # noqa: RUF009 (it is dataclasses.field)
         default_factory=lambda: MnistConfig().conv_channels,
         help="Channels of each stage of a new model; fewer are faster.",

@@ -75,11 +75,16 @@ def load_splits(dataset_name: str, dataset_config_name: str | None = None) -> Da
         ) from error
 
 
-def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDataset:
+def to_tensors(
+    split: Dataset,
+    image_column: str,
+    label_column: str,
+    processor: MnistImageProcessor | None = None,
+) -> MnistDataset:
     """Decode a split, with an `InputError` if it is no set of images of digits.
 
-    28x28 grey images are taken as they are. `MnistImageProcessor` frames any others, so that a
-    folder of drawings or photographs serves as well.
+    28x28 grey images are taken as they are. The processor frames any others, so that a folder of
+    drawings or photographs serves as well.
     """
     for column, kind in ((image_column, "image"), (label_column, "label")):
         if column not in split.column_names:
@@ -95,7 +100,8 @@ def to_tensors(split: Dataset, image_column: str, label_column: str) -> MnistDat
     if len(split) == 0:
         raise InputError("The dataset holds no images.")
     labels = read_labels(split, label_column)
-    processor, images = MnistImageProcessor(), []
+    images = []
+    processor = processor or MnistImageProcessor()
     try:
         for image in split[image_column]:
             if image.mode != "L" or image.size != (28, 28):

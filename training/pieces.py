@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 from scipy import ndimage
 
-from image_processing_mnist import DIGIT_SIZE, IMAGE_SIZE, MnistImageProcessor
+from image_processing_mnist import DIGIT_SIZE, IMAGE_SIZE, frame_digit
 from pipeline_mnist import EDGE_LEVEL, find_gaps, find_line, find_runs, place
 from training.data import NON_DIGIT_LABEL
 from training.handwriting import draw, write
@@ -25,7 +25,6 @@ NON_DIGIT_SHARE = 0.6  # of pieces, where a number has both kinds
 WHOLE, FOREIGN = 0.82, 0.12  # a piece with so much of it, and no more of others', is the digit
 PART, TWO = 0.5, 0.35  # a piece with no more of any digit, or so much of others', is a non-digit
 BAR = 0.33  # of its length: what is narrower can be a 1
-PROCESSOR = MnistImageProcessor()
 
 
 def random_piece(
@@ -56,7 +55,7 @@ def random_piece(
                 break
     if chosen is None:
         return np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32), NON_DIGIT_LABEL
-    return PROCESSOR.frame_part(chosen[0]), chosen[1]
+    return frame_digit(chosen[0]), chosen[1]
 
 
 def set_side_by_side(

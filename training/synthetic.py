@@ -22,16 +22,19 @@ SHARES = {"handwritten": 0.45, "corrupted": 0.35, "non_digits": 0.25, "pieces": 
 PRINTED_SHARE = 0.04  # of the handwritten kind: people show printed digits, too
 BLANK_EVERY = 100  # one non-digit in so many is blank
 ATTEMPTS = 20  # at most so many, until the framed image is not blank
-PROCESSOR = MnistImageProcessor()
+CHUNK = 500  # images that one process makes at a time, with one copy of the processor
 
 
-def make_images(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def make_images(
+    images: np.ndarray, labels: np.ndarray, seed: int, processor: MnistImageProcessor
+) -> tuple[np.ndarray, np.ndarray]:
     """Images to add to MNIST's, as many as `SHARES` says.
 
     Args:
         images: (N, 28, 28) uint8, to corrupt.
         labels: (N,) int64, 0-9, which also say which digits are drawn.
         seed: The same seed makes the same images.
+        processor: Frames them.
 
     Returns:
         (M, 28, 28) uint8 and (M,) int64, 0-9 or `NON_DIGIT_LABEL`.
@@ -42,8 +45,13 @@ def make_images(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.n
         for number, (kind, share) in enumerate(SHARES.items())
         for n in range(round(share * len(images)))
     ]
+
+    def make(chunk: list[tuple]) -> list[tuple[np.ndarray, int]]:
+        return [make_image(*task, processor) for task in chunk]
+
+    chunks = [tasks[start : start + CHUNK] for start in range(0, len(tasks), CHUNK)]
     with Parallel(n_jobs=-1 if len(tasks) > 5000 else 1) as parallel:
-        pairs = parallel(delayed(make_image)(*task) for task in tasks)
+        pairs = [pair for made in parallel(map(delayed(make), chunks)) for pair in made]
     made = np.array([image for image, _ in pairs], np.uint8).reshape(-1, *images.shape[1:])
     made_labels = np.array([label for _, label in pairs], np.int64)
     made[np.flatnonzero(made_labels == NON_DIGIT_LABEL)[::BLANK_EVERY]] = 0
@@ -51,7 +59,11 @@ def make_images(images: np.ndarray, labels: np.ndarray, seed: int) -> tuple[np.n
 
 
 def make_image(
-    kind: str, digits: np.ndarray, images: np.ndarray, seed: tuple[int, ...]
+    kind: str,
+    digits: np.ndarray,
+    images: np.ndarray,
+    seed: tuple[int, ...],
+    processor: MnistImageProcessor,
 ) -> tuple[np.ndarray, int]:
     """One framed image, (28, 28) uint8, and what it shows, 0-9 or `NON_DIGIT_LABEL`.
 
@@ -60,7 +72,12 @@ def make_image(
         digits: (3,) 0-9; pieces are of numbers of all three, other kinds show the first.
         images: (3, 28, 28) uint8, MNIST's images of these digits.
         seed: The same seed makes the same image.
+        processor: Frames it.
     """
+
+    def frame(pixels: np.ndarray) -> np.ndarray:
+        return np.uint8(processor.frame(np.float32(pixels)) * 255 + 0.5)
+
     rng = np.random.default_rng(seed)
     for _ in range(ATTEMPTS):
         label = int(digits[0])
@@ -78,9 +95,3 @@ def make_image(
         if framed.any():
             break
     return framed, label
-
-
-def frame(pixels: np.ndarray) -> np.ndarray:
-    """(H, W) 0-1 -> (28, 28) uint8, by the image processor."""
-    rgb = np.repeat(np.float32(pixels)[..., None], 3, axis=2)
-    return np.uint8(PROCESSOR.frame(np.rint(rgb * 255) / 255) * 255 + 0.5)

@@ -1,0 +1,134 @@
+"""The ink finder: what it learns from, that it learns, and that it is saved with the processor."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.ndimage import distance_transform_edt
+from transformers import AutoImageProcessor
+
+from benchmarks.sheets import KINDS, empty
+from conftest import ROOT, SAMPLE
+from image_processing_mnist import INK_FINDER_FILE, MnistImageProcessor
+from modeling_mnist import load_pretrained
+from training.glyphs import make_glyph, make_glyphs
+from training.photographs import SIZE, photograph
+
+
+@pytest.fixture(scope="module")
+def glyphs(digits):
+    images = np.stack([np.asarray(image) for image in digits[0]])
+    return make_glyphs(images, digits[1], count=60, seed=7)
+
+
+def test_a_glyph_has_the_pen_that_it_is_drawn_with():
+    bar = np.zeros((84, 84))
+    bar[6:78, 40:47] = 1
+    glyph = make_glyph(1, bar)
+    assert glyph.pen == pytest.approx(7, abs=0.5)
+    rng = np.random.default_rng(0)
+    for pen in (1, 2, 5, 12):  # the aspect varies
+        widths = [np.median(glyph.draw(60, pen, rng).sum(1)[25:45]) for _ in range(20)]
+        assert np.median(widths) == pytest.approx(pen, rel=0.15)
+
+
+def test_the_same_seed_makes_the_same_glyphs(glyphs, digits):
+    images = np.stack([np.asarray(image) for image in digits[0]])
+    again = make_glyphs(images, digits[1], count=60, seed=7)
+    assert all(np.array_equal(a.distances, b.distances) for a, b in zip(glyphs, again, strict=True))
+    assert {glyph.label for glyph in glyphs} > {-1, 0, 1, 2}
+
+
+def test_photographs_vary_and_their_marks_are_where_the_ink_is(glyphs):
+    """Ink and its surroundings differ, on average, in nearly all images; blank ones have none."""
+    made = [photograph(glyphs, np.random.default_rng((3, n))) for n in range(120)]
+    again, marks = photograph(glyphs, np.random.default_rng((3, 5)))
+    assert np.array_equal(again, made[5][0]) and np.array_equal(marks, made[5][1])
+    assert len({image.tobytes() for image, _ in made}) == len(made)
+    stands_out = []
+    for image, marks in made:
+        assert image.shape == (SIZE, SIZE, 3) and marks.shape == (2, SIZE, SIZE)
+        assert image.dtype == marks.dtype == np.uint8
+        inside = marks[0] > 200
+        around = distance_transform_edt(marks.max(0) < 50)
+        around = (around > 2) & (distance_transform_edt(~inside) < 8)
+        if inside.sum() > 30 and around.sum() > 30:
+            contrast = image[inside].mean(0) - image[around].mean(0)
+            stands_out.append(np.abs(contrast).max() > 2)
+    assert 60 < len(stands_out) < 115 and np.mean(stands_out) > 0.85
+
+
+TRAIN = f"""
+import sys
+sys.path.insert(0, {str(ROOT)!r})
+from training.ink_finder import main
+main()
+"""
+
+
+def test_it_learns_from_scratch_is_saved_and_resumes(python, tmp_path):
+    """Short but real runs: more steps find marks better, on images that none has seen."""
+    script = tmp_path / "train_ink_finder.py"
+    script.write_text(TRAIN)
+    flags = ("--dataset_name", SAMPLE, "--num_glyphs", 200, "--num_eval_images", 64)
+    flags += ("--use_cpu", "--disable_tqdm", "True", "--save_steps", 30)
+
+    def train(*more) -> float:
+        done = python.run(script, *flags, *more)
+        assert done.returncode == 0, done.stderr
+        return json.loads((Path(more[1]) / "eval_results.json").read_text())["eval_loss"]
+
+    first = train("--output_dir", tmp_path / "first", "--max_steps", 5)
+    output = tmp_path / "ink-finder"
+    longer = train("--output_dir", output, "--max_steps", 45)
+    assert longer < 0.9 * first
+    weights = (output / INK_FINDER_FILE).read_bytes()
+    processor = AutoImageProcessor.from_pretrained(output, trust_remote_code=True)
+    assert processor.ink_finder is not None
+    checkpoint = output / "checkpoint-30"
+    resumed = train(
+        "--output_dir", output, "--max_steps", 45, "--resume_from_checkpoint", checkpoint
+    )
+    assert resumed == pytest.approx(longer, rel=1e-3)
+    assert (output / INK_FINDER_FILE).read_bytes() == weights
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_digits_on_sheets_of_each_kind_are_read(kind, digits, processor):
+    model = load_pretrained(str(ROOT / "model")).eval()
+    images = [np.asarray(image) for image in digits[0][:24]]
+    sheets = [KINDS[kind](image, np.random.default_rng((7, n))) for n, image in enumerate(images)]
+    logits = model(processor(sheets, return_tensors="pt")["pixel_values"]).logits
+    assert (logits.argmax(1).numpy() == digits[1][:24]).sum() >= 22
+
+
+def test_empty_sheets_are_blank(processor):
+    sheets = [empty(None, np.random.default_rng((7, n))) for n in range(40)]
+    pixel_values = processor(sheets, return_tensors="np")["pixel_values"]
+    assert pixel_values.any((1, 2, 3)).sum() <= 1
+
+
+def test_light_changes_nothing(digits, processor):
+    """The same photograph in half and in a tenth of the light is framed alike."""
+    for n, image in enumerate(digits[0][:8]):
+        sheet = KINDS["hard shadow"](np.asarray(image), np.random.default_rng((8, n)))
+        bright, *dim = (processor.frame(sheet.point(lambda v, f=f: v * f)) for f in (1, 0.5, 0.2))
+        for framed in dim:
+            assert (bright * framed).sum() > 0.9 * np.linalg.norm(bright) * np.linalg.norm(framed)
+
+
+def test_without_its_file_or_with_a_damaged_one_a_processor_says_so(tmp_path):
+    folder = tmp_path / "model"
+    shutil.copytree(ROOT / "model", folder)
+    file = folder / INK_FINDER_FILE
+    file.write_bytes(file.read_bytes()[:100_000])
+    with pytest.raises(OSError, match="is damaged"):
+        MnistImageProcessor.from_pretrained(folder)
+    file.unlink()
+    with pytest.raises(OSError, match=f"has no {INK_FINDER_FILE}"):
+        MnistImageProcessor.from_pretrained(folder)
+    photo = KINDS["dim light"](np.zeros((28, 28), np.uint8), np.random.default_rng(0))
+    with pytest.raises(ValueError, match="from_pretrained"):
+        MnistImageProcessor()(photo)
