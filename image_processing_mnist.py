@@ -39,13 +39,6 @@ DIGIT_SIZE = 20  # pixels: the digit's longer side in it
 SMALL = 40  # pixels of the shorter side: in smaller images strokes are all edges
 WORKING_SIZE = 224  # pixels of the shorter side: larger images are reduced, a digit needs but 20
 LONGEST = 5 * WORKING_SIZE  # pixels of the longer side: a row of digits needs more
-FINDER_SIZE = 128  # pixels of the shorter side, as `InkFinder` was trained with
-FINDER_STEP = 32  # pixels: it halves each side five times
-INK_FINDER_FILE = "ink_finder.safetensors"
-HUB_OPTIONS = (
-    *("cache_dir", "force_download", "local_files_only", "proxies"),
-    *("revision", "subfolder", "token"),
-)
 # Contrasts: 0 is the background, 1 is black on white.
 MIN_CONTRAST = 0.1  # what differs less from the background is not ink
 ONE_COLOUR = 0.05  # pixels that differ less from their median, on average, have one colour
@@ -57,6 +50,7 @@ MAX_SOFT = 0.01  # of a drawing's ink is neither that nor an edge
 FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's digits span 20 pixels
 SPECK_SHARE = 0.04  # of the largest part's area: smaller parts are dirt
+EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part keeps clear of it
 ENCLOSED = 0.2  # of a frame's height: what is lower, as a dot in a 0, can be of the same digit
 MOST_PARTS = 100  # in an image with more, none is a frame
 RULE_THICKNESS = 0.2  # of the image's other side: a part from edge to edge that is thinner
@@ -70,24 +64,34 @@ MIN_STROKE = 1.8  # pixels after scaling: thinner strokes would fade, and are wi
 class InkFinder(nn.Module):
     """Tells of each pixel whether a pen or a printer has marked it, however faintly, in any light.
 
-    A U-Net (Ronneberger et al. 2015) that starts at half the resolution (its input's 2x2 pixels are
-    channels) and halves it four times more.
+    A U-Net (Ronneberger et al. 2015) with batch normalisation (Ioffe & Szegedy 2015) that starts at
+    half the resolution, its input's 2x2 pixels as channels, and halves it four times more.
 
     Args:
         channels: At each resolution, from the finest.
     """
 
+    FILE = "ink_finder.safetensors"
+    SIZE, LONGEST = (
+        128,
+        640,
+    )  # pixels of the shorter and the longer side: those of training, a row's
+    STEP = 32  # pixels: each side is halved five times
+
     def __init__(self, channels: tuple[int, ...] = (16, 32, 48, 64, 64)):
         super().__init__()
-        coarser = [*pairwise(channels)]
+
+        def convolution(before: int, after: int) -> nn.Sequential:
+            layer = nn.Conv2d(before, after, 3, padding=1, bias=False)
+            return nn.Sequential(layer, nn.BatchNorm2d(after), nn.ReLU())
+
+        pairs = [*pairwise(channels)]
         self.stem = convolution(12, channels[0])
         self.down = nn.ModuleList(
             nn.Sequential(convolution(fine, coarse), convolution(coarse, coarse))
-            for fine, coarse in coarser
+            for fine, coarse in pairs
         )
-        self.up = nn.ModuleList(
-            convolution(coarse + fine, fine) for fine, coarse in reversed(coarser)
-        )
+        self.up = nn.ModuleList(convolution(coarse + fine, fine) for fine, coarse in pairs[::-1])
         self.classifier = nn.Conv2d(channels[0], 8, 3, padding=1)
 
     def forward(self, pixel_values: torch.Tensor) -> torch.Tensor:
@@ -110,14 +114,45 @@ class InkFinder(nn.Module):
             coarse = stage(torch.cat([F.interpolate(coarse, scale_factor=2), features.pop()], 1))
         return F.pixel_shuffle(self.classifier(coarse), 2)
 
+    @torch.inference_mode()
+    def find_writing(self, rgb: np.ndarray) -> np.ndarray:
+        """The probability of writing, (H, W) float32, in an image (H, W, 3) float32 0-1."""
+        size = rgb.shape[:2]
+        scale = max(min(size) / self.SIZE, max(size) / self.LONGEST)
+        known = [max(1, round(side / scale / self.STEP)) * self.STEP for side in size]
+        pixels = torch.from_numpy(rgb).permute(2, 0, 1)[None]
+        pixels = F.interpolate(pixels, known, mode="bilinear", antialias=True)
+        writing = self(pixels.contiguous(memory_format=torch.channels_last))[:, :1].sigmoid()
+        return F.interpolate(writing, size, mode="bilinear", antialias=True)[0, 0].numpy()
 
-def convolution(in_channels: int, out_channels: int) -> nn.Sequential:
-    """A 3x3 convolution, batch normalisation (Ioffe & Szegedy 2015) and ReLU."""
-    return nn.Sequential(
-        nn.Conv2d(in_channels, out_channels, 3, padding=1, bias=False),
-        nn.BatchNorm2d(out_channels),
-        nn.ReLU(),
-    )
+    @classmethod
+    def from_pretrained(cls, name_or_path: str | Path, **options) -> "InkFinder":
+        """The one that is saved with a processor.
+
+        Args:
+            name_or_path: A model on the Hub, a folder, or the processor's file in it.
+            options: Some of `MnistImageProcessor.from_pretrained`'s.
+
+        Raises:
+            OSError: it is missing or damaged, or the Hub is out of reach.
+        """
+        folder = Path(name_or_path).parent if os.path.isfile(name_or_path) else name_or_path
+        hub = ("cache_dir", "force_download", "local_files_only", "proxies")
+        hub = {
+            key: options[key] for key in (*hub, "revision", "subfolder", "token") if key in options
+        }
+        file = cached_file(folder, cls.FILE, _raise_exceptions_for_missing_entries=False, **hub)
+        if file is None:
+            raise OSError(
+                f"{folder} has no {cls.FILE}: an earlier version of train.py has made it. Train it "
+                f"anew, or load it with the code that it brings along (trust_remote_code=True)."
+            )
+        finder = cls()
+        try:
+            finder.load_state_dict(load_file(file))
+        except (SafetensorError, RuntimeError) as error:
+            raise OSError(f"{file} is damaged. Download or copy it again. ({error})") from error
+        return finder
 
 
 class Ink(NamedTuple):
@@ -145,29 +180,26 @@ class MnistImageProcessor(BaseImageProcessor):
 
     @classmethod
     def get_image_processor_dict(cls, name_or_path: str | Path, **kwargs) -> tuple[dict, dict]:
-        """What `from_pretrained` makes a processor of: its settings, and its ink finder.
-
-        Raises:
-            OSError: the processor, or its ink finder, is missing or damaged.
-        """
+        """What `from_pretrained` makes a processor of; `OSError` if some of it is missing."""
         settings, unused = super().get_image_processor_dict(name_or_path, **kwargs)
-        options = {key: kwargs[key] for key in HUB_OPTIONS if key in kwargs}
-        return settings | {"ink_finder": load_ink_finder(name_or_path, **options)}, unused
+        return settings | {"ink_finder": InkFinder.from_pretrained(name_or_path, **kwargs)}, unused
 
     def save_pretrained(
         self, save_directory: str | Path, push_to_hub: bool = False, **kwargs
-    ) -> list[str]:
+    ) -> list:
         """`BaseImageProcessor.save_pretrained`, with the ink finder beside the settings."""
-        files = super().save_pretrained(save_directory)
-        weights = Path(save_directory, INK_FINDER_FILE)
-        save_file(self.ink_finder.state_dict(), weights)
+        files = [
+            *super().save_pretrained(save_directory),
+            str(Path(save_directory, InkFinder.FILE)),
+        ]
+        save_file(self.ink_finder.state_dict(), files[-1])
         if push_to_hub:
             self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
-        return [*files, str(weights)]
+        return files
 
     def to_dict(self) -> dict:
-        """The settings, as JSON takes them: without the ink finder."""
-        return {k: v for k, v in super().to_dict().items() if k != "ink_finder"}
+        """The settings, which JSON takes: without the ink finder."""
+        return {key: value for key, value in super().to_dict().items() if key != "ink_finder"}
 
     def preprocess(
         self,
@@ -244,7 +276,10 @@ class MnistImageProcessor(BaseImageProcessor):
                 "This image processor has no ink finder. Load one that is saved with a model: "
                 "MnistImageProcessor.from_pretrained(...)."
             )
-        return without_forms(marked_ink(rgb, self.ink_finder) if ink is None else ink)
+        if ink is None:
+            ink = self.ink_finder.find_writing(rgb)
+            ink *= (ink > MIN_CONTRAST) * (ink.max() > MIN_MARK)
+        return without_forms(ink)
 
     def frame_ink(self, ink: np.ndarray) -> np.ndarray:
         """The digit in (H, W) ink, or in a part of it -> (28, 28) float32 0-1."""
@@ -258,33 +293,6 @@ class MnistImageProcessor(BaseImageProcessor):
     def frame_part(self, ink: np.ndarray) -> np.ndarray:
         """Cropped ink (h, w) 0-1 that may be a digit -> (28, 28) float32 0-1."""
         return frame_digit(ink)
-
-
-def load_ink_finder(name_or_path: str | Path, **options) -> InkFinder:
-    """The ink finder that is saved with a processor.
-
-    Args:
-        name_or_path: A model on the Hub, a folder, or the processor's file in it.
-        options: As `from_pretrained` takes them: revision, token, subfolder and so on.
-
-    Raises:
-        OSError: it is missing or damaged, or the Hub is out of reach.
-    """
-    folder = Path(name_or_path).parent if os.path.isfile(name_or_path) else name_or_path
-    file = cached_file(
-        folder, INK_FINDER_FILE, _raise_exceptions_for_missing_entries=False, **options
-    )
-    if file is None:
-        raise OSError(
-            f"{folder} has no {INK_FINDER_FILE}: an earlier version of train.py has made it. Train "
-            f"it anew, or load it with the code that it brings along (trust_remote_code=True)."
-        )
-    finder = InkFinder()
-    try:
-        finder.load_state_dict(load_file(file))
-    except (SafetensorError, RuntimeError) as error:
-        raise OSError(f"{file} is damaged. Download or copy it again. ({error})") from error
-    return finder
 
 
 def to_rgb(image: ImageLike) -> np.ndarray:
@@ -380,9 +388,12 @@ def drawn_ink(rgb: np.ndarray) -> np.ndarray | None:
     Returns:
         (H, W) float32, 0 (background) to 1 (full ink). None if the image is of another kind.
     """
-    background = most_common(edge(rgb))
-    difference = (rgb - background).reshape(-1, 3)
+    colours = edge(rgb)
+    _, first, counts = np.unique(colours @ (65025, 255, 1), return_index=True, return_counts=True)
+    difference = (rgb - colours[first[counts.argmax()]]).reshape(-1, 3)
     strength = np.abs(difference) @ np.ones(3, np.float32)
+    if not strength.any():
+        return np.zeros(rgb.shape[:2], np.float32)
     if np.count_nonzero(strength) > (1 - MIN_BACKGROUND) * len(strength):
         return None
     # The ink is on whichever side of the background holds the stronger differences. A difference
@@ -391,48 +402,27 @@ def drawn_ink(rgb: np.ndarray) -> np.ndarray | None:
     direction /= max(np.linalg.norm(direction), 1e-6) * np.sqrt(3)
     ink = (difference @ direction).reshape(rgb.shape[:2])
     ink[ink < MIN_CONTRAST] = 0
-    if not ink.any():
-        return ink
+    if not ink.any():  # faint, or in dim light
+        return None
     ink /= np.quantile(ink[ink > ink.max() / 2], FULL_INK)
     if min(ink.shape) < SMALL:
         return np.minimum(ink, 1)
     inside, flat = ink > EDGE_LEVEL, np.abs(ink - 1) < ONE_STRENGTH
-    soft = inside & ~flat  # as edges of strokes are, with full ink and background on either side
-    soft[inside] &= ~(near(flat) & near(ink == 0))[inside]
+    # Else it is an edge of a stroke, with full ink and background on either side.
+    soft = inside & ~(flat | (near(flat) & near(ink == 0)))
     return np.minimum(ink, 1) if soft.sum() < MAX_SOFT * inside.sum() else None
 
 
 def near(mask: np.ndarray) -> np.ndarray:
-    """What lies within two pixels of (H, W) bool. Faster than scipy's filters."""
+    """What lies within two pixels of (H, W) bool, several times faster than by scipy's filters."""
     wide = np.pad(mask, 2)
     tall = np.logical_or.reduce([wide[:, n : n + mask.shape[1]] for n in range(5)])
     return np.logical_or.reduce([tall[n : n + mask.shape[0]] for n in range(5)])
 
 
-def marked_ink(rgb: np.ndarray, ink_finder: InkFinder) -> np.ndarray:
-    """The ink of any other image, by the network: (H, W, 3) float32 0-1 -> (H, W) float32 0-1."""
-    size = rgb.shape[:2]
-    scale = max(min(size) / FINDER_SIZE, max(size) / (LONGEST / WORKING_SIZE * FINDER_SIZE))
-    known = [max(1, round(side / scale / FINDER_STEP)) * FINDER_STEP for side in size]
-    pixels = torch.from_numpy(rgb).permute(2, 0, 1)[None]
-    with torch.inference_mode():
-        pixels = F.interpolate(pixels, known, mode="bilinear", antialias=True)
-        writing = ink_finder(pixels.contiguous(memory_format=torch.channels_last))[:, :1].sigmoid()
-        ink = F.interpolate(writing, size, mode="bilinear", antialias=True)[0, 0].numpy()
-    ink[ink < MIN_CONTRAST] = 0
-    return ink if ink.max() > MIN_MARK else np.zeros_like(ink)
-
-
 def edge(image: np.ndarray) -> np.ndarray:
     """The outermost pixels, (H, W, ...) -> (2W + 2H, ...)."""
     return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
-
-
-def most_common(colours: np.ndarray) -> np.ndarray:
-    """The most common of colours (N, 3) 0-1 in 8 bits."""
-    codes = np.rint(colours * 255) @ (65536, 256, 1)
-    _, index, counts = np.unique(codes, return_index=True, return_counts=True)
-    return colours[index[counts.argmax()]]
 
 
 def bounds(mask: np.ndarray) -> tuple[slice, slice]:
@@ -453,23 +443,38 @@ def is_framed(ink: np.ndarray) -> bool:
 
 def without_forms(ink: np.ndarray) -> np.ndarray:
     """(H, W) ink without frames around other ink, and without lines from edge to edge."""
-    if not ink.any():
-        return ink
-    parts, kept = large_parts(ink)
-    numbers = np.flatnonzero(kept)
+    parts, areas = parts_of(ink)
+    numbers = np.flatnonzero(areas > SPECK_SHARE * areas.max())
+    places = ndimage.find_objects(parts)
     if not 1 < len(numbers) <= MOST_PARTS or min(ink.shape) < SMALL:
         return ink
-    places = ndimage.find_objects(parts)
-    places = [places[number - 1] for number in numbers]
     forms = [
         number
-        for number, place in zip(numbers, places, strict=True)
-        if is_rule(place, ink.shape)
-        or any(encloses(parts, number, place, other) for other in places)
+        for number in numbers
+        if is_rule(places[number - 1], ink.shape)
+        or any(encloses(parts, number, places[n - 1]) for n in numbers if n != number)
     ]
-    if not 0 < len(forms) < len(numbers):
+    if len(forms) == len(numbers):
         return ink
     return ink * ~ndimage.binary_dilation(np.isin(parts, forms), np.ones((3, 3)))
+
+
+def is_rule(place: tuple[slice, slice], size: tuple[int, int]) -> bool:
+    """Whether what is at some rows and columns runs straight from one edge to the opposite one."""
+    height, width = ((side.stop - side.start) / all for side, all in zip(place, size, strict=True))
+    return max(height, width) == 1 and min(height, width) < RULE_THICKNESS
+
+
+def encloses(parts: np.ndarray, number: int, place: tuple[slice, slice]) -> bool:
+    """Whether a part of (H, W) lies on all four sides of what is at some rows and columns."""
+    rows, columns = place
+    y, x = (rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2
+    above, below = parts[: rows.start, x], parts[rows.stop :, x]
+    left, right = parts[y, : columns.start], parts[y, columns.stop :]
+    if not all(number in side for side in (above, below, left, right)):
+        return False
+    is_tall = rows.stop - rows.start > ENCLOSED * (parts == number).any(1).sum()
+    return bool(is_tall)
 
 
 def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
@@ -477,59 +482,31 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
 
     Specks go; a second stroke, as in 4 or 5, stays.
     """
-    if not ink.any():
+    parts, areas = parts_of(ink)
+    if not areas.any():
         return None
-    ink = ink[bounds(ink > 0)]
-    parts, kept = large_parts(ink)
+    kept = areas > SPECK_SHARE * areas.max()
+    at_edge = edge(parts)
+    if areas.argmax() not in at_edge:  # what comes in from outside of the image is of other things
+        kept[at_edge] &= areas[at_edge] > EDGE_SPECK_SHARE * areas.max()
     digit = kept[parts]
     box = bounds(digit)
     # One pixel around the strokes holds their soft edges.
     return ink[box] * ndimage.grey_dilation(digit[box], 3)
 
 
-def large_parts(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The parts of (H, W) ink, numbered from 1 on, and of each number whether it is no speck."""
+def parts_of(ink: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The parts of (H, W) ink, numbered from 1 on, and the area of each, after a 0, in pixels."""
     parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
     areas = np.bincount(parts.ravel())
     areas[0] = 0
-    return parts, areas > SPECK_SHARE * areas.max()
-
-
-def is_rule(place: tuple[slice, slice], size: tuple[int, int]) -> bool:
-    """Whether a part of an image runs straight from one edge to the opposite one."""
-    spans = [(side.stop - side.start) / whole for side, whole in zip(place, size, strict=True)]
-    thickness = [(side.stop - side.start) / size[1 - axis] for axis, side in enumerate(place)]
-    return any(spans[axis] == 1 and thickness[1 - axis] < RULE_THICKNESS for axis in (0, 1))
-
-
-def encloses(
-    parts: np.ndarray, number: int, place: tuple[slice, slice], other: tuple[slice, slice]
-) -> bool:
-    """Whether a part of the ink lies on all four sides of another one of some size.
-
-    Args:
-        parts: (H, W) int, the parts' numbers.
-        number: That of the part.
-        place: Its rows and columns.
-        other: Those of the other.
-    """
-    rows, columns = other
-    outside = zip(place, other, strict=True)
-    if not all(a.start < b.start and b.stop < a.stop for a, b in outside):
-        return False
-    if rows.stop - rows.start < ENCLOSED * (place[0].stop - place[0].start):
-        return False
-    y, x = (rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2
-    lines = parts[: rows.start, x], parts[rows.stop :, x]
-    lines += parts[y, : columns.start], parts[y, columns.stop :]
-    return all(number in line for line in lines)
+    return parts, areas
 
 
 def frame_digit(digit: np.ndarray) -> np.ndarray:
     """Scale a cropped digit (h, w) 0-1 and centre its mass -> (28, 28) 0-1."""
-    if (
-        factor := math.ceil(max(digit.shape) / WORKING_SIZE)
-    ) > 1:  # more than a digit, or a long one
+    # More than a digit, or a long one.
+    if (factor := math.ceil(max(digit.shape) / WORKING_SIZE)) > 1:
         digit = np.asarray(Image.fromarray(digit).reduce(factor))
     scale = 1.0
     if abs(max(digit.shape) - DIGIT_SIZE) > 1:  # resampling what fits would only blur it

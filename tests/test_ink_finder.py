@@ -6,12 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageOps
 from scipy.ndimage import distance_transform_edt
 from transformers import AutoImageProcessor
 
+from benchmarks.images import pen_drawing
 from benchmarks.sheets import KINDS, empty
 from conftest import ROOT, SAMPLE
-from image_processing_mnist import INK_FINDER_FILE, MnistImageProcessor
+from image_processing_mnist import InkFinder, MnistImageProcessor
 from modeling_mnist import load_pretrained
 from training.glyphs import make_glyph, make_glyphs
 from training.photographs import SIZE, photograph
@@ -84,7 +86,7 @@ def test_it_learns_from_scratch_is_saved_and_resumes(python, tmp_path):
     output = tmp_path / "ink-finder"
     longer = train("--output_dir", output, "--max_steps", 45)
     assert longer < 0.9 * first
-    weights = (output / INK_FINDER_FILE).read_bytes()
+    weights = (output / InkFinder.FILE).read_bytes()
     processor = AutoImageProcessor.from_pretrained(output, trust_remote_code=True)
     assert processor.ink_finder is not None
     checkpoint = output / "checkpoint-30"
@@ -92,7 +94,7 @@ def test_it_learns_from_scratch_is_saved_and_resumes(python, tmp_path):
         "--output_dir", output, "--max_steps", 45, "--resume_from_checkpoint", checkpoint
     )
     assert resumed == pytest.approx(longer, rel=1e-3)
-    assert (output / INK_FINDER_FILE).read_bytes() == weights
+    assert (output / InkFinder.FILE).read_bytes() == weights
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -119,15 +121,32 @@ def test_light_changes_nothing(digits, processor):
             assert (bright * framed).sum() > 0.9 * np.linalg.norm(bright) * np.linalg.norm(framed)
 
 
+def test_a_digit_of_a_twelfth_of_a_large_photographs_height_is_found(digits, processor):
+    model = load_pretrained(str(ROOT / "model")).eval()
+    right = 0
+    for n, image in enumerate(digits[0][:12]):
+        rng = np.random.default_rng((9, n))
+        ink = pen_drawing(np.asarray(image), rng)
+        ink = ImageOps.contain(ink.crop(ink.getbbox()), (240, 240))
+        y, x = np.mgrid[0:1:2250j, 0:1:3000j]
+        grey = 210 - 90 * x - 30 * y + rng.normal(0, 5, x.shape)
+        top, left = rng.integers(100, 1900, 2)
+        place = slice(top, top + ink.height), slice(left, left + ink.width)
+        grey[place] *= 1 - 0.6 * np.asarray(ink) / 255
+        pixel_values = processor(Image.fromarray(np.uint8(grey)), return_tensors="pt").pixel_values
+        right += int(model(pixel_values).logits.argmax()) == digits[1][n]
+    assert right >= 11
+
+
 def test_without_its_file_or_with_a_damaged_one_a_processor_says_so(tmp_path):
     folder = tmp_path / "model"
     shutil.copytree(ROOT / "model", folder)
-    file = folder / INK_FINDER_FILE
+    file = folder / InkFinder.FILE
     file.write_bytes(file.read_bytes()[:100_000])
     with pytest.raises(OSError, match="is damaged"):
         MnistImageProcessor.from_pretrained(folder)
     file.unlink()
-    with pytest.raises(OSError, match=f"has no {INK_FINDER_FILE}"):
+    with pytest.raises(OSError, match=f"has no {InkFinder.FILE}"):
         MnistImageProcessor.from_pretrained(folder)
     photo = KINDS["dim light"](np.zeros((28, 28), np.uint8), np.random.default_rng(0))
     with pytest.raises(ValueError, match="from_pretrained"):

@@ -39,7 +39,7 @@ def photograph(glyphs: Sequence[Glyph], rng: Generator) -> tuple[np.ndarray, np.
         layout = rng.choice(list(LAYOUTS), p=list(LAYOUTS.values()))
         writing, pen = layout(glyphs, rng)
     circle, form = np.zeros((2, SIZE, SIZE), np.float32)
-    if rng.random() < 0.06:
+    if rng.random() < 0.09:
         circle = draw_lines(rng, {circle_around: 1}, writing)
     elif rng.random() < 0.4:
         form = draw_lines(rng, FORMS, writing)
@@ -192,14 +192,22 @@ def squared(box: np.ndarray, rng: Generator) -> list[Points]:
 
 
 def margin_line(box: np.ndarray, rng: Generator) -> list[Points]:
-    """One line, upright or level, from edge to edge or nearly so."""
-    at = rng.uniform(0, 0.25) if rng.random() < 0.6 else rng.random()
-    ends = np.array([[at, BEFORE], [at + rng.normal(0, 0.05), BEYOND]])
-    if box[3] - box[1] < 0.45 and rng.random() < 0.4:  # far longer than what is written
-        ends[:, 1] += rng.uniform(0, 0.22, 2) * [1, -1]
-    if rng.random() < 0.5:
-        ends = 1 - ends
-    return [ends[:, ::-1] if rng.random() < 0.4 else ends]
+    """One line, upright or level, close to what is written or anywhere.
+
+    It runs from edge to edge, or ends within the image, if it is far longer than what is written.
+    """
+    is_level = rng.random() < 0.3
+    left, top, right, bottom = box[[1, 0, 3, 2]] if is_level else box
+    at = rng.choice([rng.random(), left - rng.uniform(0.01, 0.1), right + rng.uniform(0.01, 0.1)])
+    start, end = BEFORE, BEYOND
+    longer = 1.7 * (bottom - top)
+    if longer < 0.9 and rng.random() < 0.7:
+        length = rng.uniform(max(longer, 0.4), 1)
+        start = rng.uniform(min(0, bottom - length), max(1 - length, top))
+        end = start + length
+    lean = rng.normal(0, 0.05)
+    ends = np.array([[at - lean, start], [at + lean, end]])
+    return [ends[:, ::-1] if is_level else ends]
 
 
 def box_around(box: np.ndarray, rng: Generator) -> list[Points]:
@@ -228,7 +236,7 @@ def circle_around(box: np.ndarray, rng: Generator) -> list[Points]:
     return [(box[2:] + box[:2]) / 2 + radius * np.hstack([np.cos(turn), np.sin(turn)]) * drift]
 
 
-FORMS = {ruled: 0.22, squared: 0.22, margin_line: 0.22, box_around: 0.16, cells: 0.18}
+FORMS = {ruled: 0.18, squared: 0.18, margin_line: 0.3, box_around: 0.17, cells: 0.17}
 
 
 def draw_lines(rng: Generator, kinds: dict, writing: np.ndarray) -> np.ndarray:
@@ -289,12 +297,12 @@ def pressure(rng: Generator, pen: float) -> np.ndarray | float:
     left = 1.0
     if rng.random() < 0.35:
         left = (0.75 + 0.6 * smooth(rng, rng.integers(2, 6))).clip(0.25, 1)
-    if rng.random() < 0.12:  # one stroke is fainter
+    if rng.random() < 0.2:  # one stroke is fainter
         centre, radius = rng.uniform(0, 1, 2), rng.uniform(0.15, 0.5)
         inside = np.hypot(X - centre[0], Y - centre[1]) < radius
         if rng.random() < 0.5:
             inside = half_plane(rng, 0.002) > 0.5
-        left = left * np.where(inside, rng.uniform(0.25, 0.7), 1)
+        left = left * np.where(inside, rng.uniform(0.2, 0.7), 1)
     if rng.random() < 0.12 and pen > 2:
         left = left * (rng.uniform(0.7, 1) + 0.6 * smooth(rng, SIZE)).clip(0, 1)
     return left
@@ -376,7 +384,8 @@ def exposed(scene: np.ndarray, rng: Generator) -> np.ndarray:
     noise = rng.standard_normal((rng.choice([1, 3]), SIZE, SIZE), np.float32)
     if rng.random() < 0.4:
         noise = 2 * ndimage.uniform_filter(noise, (0, 2, 2))
-    pixels += rng.uniform(0.003, 0.05 if rng.random() < 0.8 else 0.12) * light**0.7 * noise
+    strength = rng.uniform(0.003, 0.05 if rng.random() < 0.8 else 0.12) * light**0.7
+    pixels += min(strength, pixels.std() + 0.002) * noise  # what is written stays visible
     return scene
 
 
