@@ -2,7 +2,8 @@
 
     from image_processing_mnist import MnistImageProcessor
 
-    pixel_values = MnistImageProcessor()("photo.jpg", return_tensors="pt")["pixel_values"]
+    processor = MnistImageProcessor.from_pretrained("model")
+    pixel_values = processor("photo.jpg", return_tensors="pt")["pixel_values"]
 
 MNIST was made by scaling each digit to fit 20x20 pixels, aspect kept, and placing its centre of
 mass at the centre of 28x28, white on black (LeCun et al. 1998, "Gradient-based learning applied to
@@ -33,31 +34,40 @@ from transformers.image_utils import load_image
 from transformers.utils import cached_file
 
 ImageLike = Image.Image | np.ndarray | torch.Tensor | str | Path
+Place = tuple[slice, slice]  # rows and columns
 
 IMAGE_SIZE = 28  # pixels: height and width of the result
 DIGIT_SIZE = 20  # pixels: the digit's longer side in it
-SMALL = 40  # pixels of the shorter side: in smaller images strokes are all edges
 WORKING_SIZE = 224  # pixels of the shorter side: larger images are reduced, a digit needs but 20
 LONGEST = 5 * WORKING_SIZE  # pixels of the longer side: a row of digits needs more
+HUB_OPTIONS = (
+    *("cache_dir", "force_download", "local_files_only", "proxies"),
+    *("revision", "subfolder", "token"),
+)
 # Contrasts: 0 is the background, 1 is black on white.
-MIN_CONTRAST = 0.1  # what differs less from the background is not ink
+MIN_CONTRAST = 0.1  # in a drawing, what differs less from the background is not ink
 ONE_COLOUR = 0.05  # pixels that differ less from their median, on average, have one colour
 FRAMED_CONTRAST = 0.9  # MNIST's digits reach full white; fainter ink has to be stretched first
-# Shares.
+# Drawings, whose ink is its difference from the background.
 MIN_BACKGROUND = 1 / 3  # of the image, even where a thick digit is cropped closely
-ONE_STRENGTH = 0.03  # of full ink: so much, at most, do a drawing's strokes differ but at edges
-MAX_SOFT = 0.01  # of a drawing's ink is neither that nor an edge
+SMALL = 40  # pixels of the shorter side: in smaller images strokes are nothing but edges
 FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
+FLAT = 0.03  # of full ink: the same pen differs less, but for the edges of its strokes
+MAX_UNEVEN = 0.01  # share of the ink that is neither of that pen nor at an edge: else, a photograph
+# Probabilities of writing.
+MIN_WRITING, SURE_WRITING = 0.1, 0.5  # less is background; where nothing reaches this, it is blank
+# Shapes.
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's digits span 20 pixels
 SPECK_SHARE = 0.04  # of the largest part's area: smaller parts are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part keeps clear of it
-ENCLOSED = 0.2  # of a frame's height: what is lower, as a dot in a 0, can be of the same digit
-MOST_PARTS = 100  # in an image with more, none is a frame
-RULE_THICKNESS = 0.2  # of the image's other side: a part from edge to edge that is thinner
-MIN_MARK = 0.5  # probability that something is a mark, somewhere, or the image is blank
-COARSE = 64  # pixels of height: lower ink is found anew in the part of the image that holds it,
-CLOSER = 1.5  # if that has at least so much more resolution there
-MARGIN = 0.5  # around what is looked at twice, of its height
+ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the same digit
+RULE_LENGTH = 1.5  # of the longest other part: a part from edge to edge that is no digit
+RULE_THICKNESS = 0.2  # of the image's other side, at most
+MOST_PARTS = 100  # in an image with more, none is a frame or a rule
+LOW = 0.45  # of the tallest part's height: what is lower, as a point, is not searched for
+COARSE = 64  # pixels: lower digits are found anew at a higher resolution,
+FINER = 1.5  # if it is higher by so much at least
+MARGIN = 0.5  # of their height, around them
 MIN_STROKE = 1.8  # pixels after scaling: thinner strokes would fade, and are widened to this
 
 
@@ -72,10 +82,8 @@ class InkFinder(nn.Module):
     """
 
     FILE = "ink_finder.safetensors"
-    SIZE, LONGEST = (
-        128,
-        640,
-    )  # pixels of the shorter and the longer side: those of training, a row's
+    SIZE = 128  # pixels of the shorter side, as in training
+    LONGEST = 5 * SIZE  # pixels of the longer side
     STEP = 32  # pixels: each side is halved five times
 
     def __init__(self, channels: tuple[int, ...] = (16, 32, 48, 64, 64)):
@@ -102,7 +110,7 @@ class InkFinder(nn.Module):
                 multiples of 32.
 
         Returns:
-            Logits (B, 2, H, W): of writing, and of the lines of forms around and below it.
+            Logits (B, 2, H, W): of writing, and of forms: rules, squares, margins, boxes and cells.
         """
         pixels = pixel_values - pixel_values.mean((2, 3), keepdim=True)
         pixels = pixels / pixels.std((1, 2, 3), keepdim=True).clamp(min=1e-4)
@@ -137,21 +145,16 @@ class InkFinder(nn.Module):
             OSError: it is missing or damaged, or the Hub is out of reach.
         """
         folder = Path(name_or_path).parent if os.path.isfile(name_or_path) else name_or_path
-        hub = ("cache_dir", "force_download", "local_files_only", "proxies")
-        hub = {
-            key: options[key] for key in (*hub, "revision", "subfolder", "token") if key in options
-        }
-        file = cached_file(folder, cls.FILE, _raise_exceptions_for_missing_entries=False, **hub)
-        if file is None:
-            raise OSError(
-                f"{folder} has no {cls.FILE}: an earlier version of train.py has made it. Train it "
-                f"anew, or load it with the code that it brings along (trust_remote_code=True)."
-            )
+        hub_options = {key: options[key] for key in HUB_OPTIONS if key in options}
         finder = cls()
         try:
-            finder.load_state_dict(load_file(file))
-        except (SafetensorError, RuntimeError) as error:
-            raise OSError(f"{file} is damaged. Download or copy it again. ({error})") from error
+            finder.load_state_dict(load_file(cached_file(folder, cls.FILE, **hub_options)))
+        except (OSError, SafetensorError, RuntimeError) as error:
+            raise OSError(
+                f"{folder} has no {cls.FILE} that can be loaded. Download it again. If an earlier "
+                f"train.py has made it, train it anew, or load it with its own code "
+                f"(trust_remote_code=True). The cause: {error}"
+            ) from error
         return finder
 
 
@@ -160,8 +163,8 @@ class Ink(NamedTuple):
 
     Attributes:
         pixels: (h, w) float32, 0 (background) to 1 (ink).
-        corner: Where their left and top lie in the image after its EXIF rotation, in its pixels.
-        scale: How many pixels of the image each is wide and high.
+        corner: The left and the top of these in the image after its EXIF rotation, in its pixels.
+        scale: How many pixels of the image each of these is wide and high.
     """
 
     pixels: np.ndarray
@@ -184,18 +187,20 @@ class MnistImageProcessor(BaseImageProcessor):
         settings, unused = super().get_image_processor_dict(name_or_path, **kwargs)
         return settings | {"ink_finder": InkFinder.from_pretrained(name_or_path, **kwargs)}, unused
 
-    def save_pretrained(
-        self, save_directory: str | Path, push_to_hub: bool = False, **kwargs
-    ) -> list:
-        """`BaseImageProcessor.save_pretrained`, with the ink finder beside the settings."""
-        files = [
-            *super().save_pretrained(save_directory),
-            str(Path(save_directory, InkFinder.FILE)),
-        ]
-        save_file(self.ink_finder.state_dict(), files[-1])
-        if push_to_hub:
-            self.push_to_hub(kwargs.pop("repo_id", Path(save_directory).name), **kwargs)
-        return files
+    def to_json_file(self, json_file_path: str | Path) -> None:
+        """Write the settings, and the ink finder beside them: what `save_pretrained` calls."""
+        self.check_ink_finder()
+        super().to_json_file(json_file_path)
+        weights = self.ink_finder.state_dict()
+        save_file(weights, Path(json_file_path).with_name(InkFinder.FILE))
+
+    def check_ink_finder(self) -> None:
+        """Raise a `ValueError` that says what to do, if there is none."""
+        if self.ink_finder is None:
+            raise ValueError(
+                "This image processor has no ink finder. Load one that is saved with a model: "
+                "MnistImageProcessor.from_pretrained(...)."
+            )
 
     def to_dict(self) -> dict:
         """The settings, which JSON takes: without the ink finder."""
@@ -238,47 +243,36 @@ class MnistImageProcessor(BaseImageProcessor):
         return self.frame_ink(self.find_ink(image).pixels)
 
     def find_ink(self, image: ImageLike) -> Ink:
-        """The ink in one image: of a large one, what holds ink is looked at once more, closer."""
+        """The ink in one image; of a large one, that of small digits at a higher resolution."""
         image = to_pil(image)
-        rgb = to_rgb(image)
-        pixels, scale = self.find_marks(rgb), reduction(image.size)
-        if scale == 1 or not pixels.any():
-            return Ink(pixels, (0, 0), scale)
-        rows, columns = bounds(pixels > EDGE_LEVEL)
-        if rows.stop - rows.start > COARSE:
-            return Ink(pixels, (0, 0), scale)
-        margin = MARGIN * (rows.stop - rows.start)
-        sides = (columns.start, rows.start, columns.stop, rows.stop)
-        box = np.add(sides, np.multiply(margin, (-1, -1, 1, 1))) * scale
+        scale = reduction(image.size)
+        found = Ink(self.ink_in(to_rgb(image)), (0, 0), scale)
+        box = np.array(box_to_enlarge(found.pixels)) * scale if scale > 1 else []
+        if not len(box):
+            return found
         image = upright(image)
         left, top, right, bottom = box.round().astype(int).clip(0, np.tile(image.size, 2)).tolist()
-        if CLOSER * reduction((right - left, bottom - top)) > scale:
-            return Ink(pixels, (0, 0), scale)
-        closer = self.find_marks(to_rgb(image.crop((left, top, right, bottom))))
-        # What the first look has left out, such as a frame, stays out.
-        first = Image.fromarray(ndimage.maximum_filter(pixels, 5))
-        first = first.resize(
-            closer.shape[::-1],
-            Image.Resampling.BILINEAR,
-            box=tuple(side / scale for side in (left, top, right, bottom)),
-        )
-        closer[np.asarray(first) < EDGE_LEVEL] = 0
-        return Ink(closer, (left, top), reduction((right - left, bottom - top)))
+        part = image.crop((left, top, right, bottom))
+        if FINER * reduction(part.size) > scale:
+            return found
+        ink = self.ink_in(to_rgb(part))
+        # What has been left out before, such as a frame, is left out again.
+        before = Image.fromarray(ndimage.maximum_filter(found.pixels, 5))
+        place = tuple(side / scale for side in (left, top, right, bottom))
+        before = before.resize(ink.shape[::-1], Image.Resampling.BILINEAR, place)
+        ink[np.asarray(before) < EDGE_LEVEL] = 0
+        return Ink(ink, (left, top), reduction(part.size)) if (ink > EDGE_LEVEL).any() else found
 
-    def find_marks(self, rgb: np.ndarray) -> np.ndarray:
+    def ink_in(self, rgb: np.ndarray) -> np.ndarray:
         """The ink in (H, W, 3) float32 0-1 -> (H, W) float32, 0 (background) to 1 (ink)."""
         grey = rgb[..., 0]
         if is_framed(grey) and not (edge(rgb).any() or np.ptp(rgb, axis=2).any()):
             return grey.copy()  # one of MNIST's own
         ink = drawn_ink(rgb)
-        if ink is None and self.ink_finder is None:
-            raise ValueError(
-                "This image processor has no ink finder. Load one that is saved with a model: "
-                "MnistImageProcessor.from_pretrained(...)."
-            )
         if ink is None:
+            self.check_ink_finder()
             ink = self.ink_finder.find_writing(rgb)
-            ink *= (ink > MIN_CONTRAST) * (ink.max() > MIN_MARK)
+            ink *= (ink > MIN_WRITING) * (ink.max() > SURE_WRITING)
         return without_forms(ink)
 
     def frame_ink(self, ink: np.ndarray) -> np.ndarray:
@@ -378,9 +372,10 @@ def flatten_alpha(rgba: np.ndarray) -> np.ndarray:
 
 
 def drawn_ink(rgb: np.ndarray) -> np.ndarray | None:
-    """Ink of one strength on a background of exactly one colour, as in drawings and clean scans.
+    """The ink of one pen on a background of exactly one colour, as in drawings: the difference.
 
-    Only the difference counts: dark on light, light on dark and coloured are all alike.
+    For these it is as good as the ink finder, and takes a fraction of the time. Dark on light,
+    light on dark and coloured are all alike.
 
     Args:
         rgb: (H, W, 3) float32 0-1.
@@ -389,7 +384,7 @@ def drawn_ink(rgb: np.ndarray) -> np.ndarray | None:
         (H, W) float32, 0 (background) to 1 (full ink). None if the image is of another kind.
     """
     colours = edge(rgb)
-    _, first, counts = np.unique(colours @ (65025, 255, 1), return_index=True, return_counts=True)
+    _, first, counts = np.unique(colours @ (65536, 256, 1), return_index=True, return_counts=True)
     difference = (rgb - colours[first[counts.argmax()]]).reshape(-1, 3)
     strength = np.abs(difference) @ np.ones(3, np.float32)
     if not strength.any():
@@ -407,10 +402,10 @@ def drawn_ink(rgb: np.ndarray) -> np.ndarray | None:
     ink /= np.quantile(ink[ink > ink.max() / 2], FULL_INK)
     if min(ink.shape) < SMALL:
         return np.minimum(ink, 1)
-    inside, flat = ink > EDGE_LEVEL, np.abs(ink - 1) < ONE_STRENGTH
-    # Else it is an edge of a stroke, with full ink and background on either side.
-    soft = inside & ~(flat | (near(flat) & near(ink == 0)))
-    return np.minimum(ink, 1) if soft.sum() < MAX_SOFT * inside.sum() else None
+    inside, flat = ink > EDGE_LEVEL, np.abs(ink - 1) < FLAT
+    at_edge = near(flat) & near(ink == 0)
+    uneven = np.count_nonzero(inside & ~flat & ~at_edge)
+    return np.minimum(ink, 1) if uneven < MAX_UNEVEN * np.count_nonzero(inside) else None
 
 
 def near(mask: np.ndarray) -> np.ndarray:
@@ -425,7 +420,7 @@ def edge(image: np.ndarray) -> np.ndarray:
     return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
 
 
-def bounds(mask: np.ndarray) -> tuple[slice, slice]:
+def bounds(mask: np.ndarray) -> Place:
     """The rows and columns that hold all that is true in (H, W) bool."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -441,40 +436,59 @@ def is_framed(ink: np.ndarray) -> bool:
     return abs(size - DIGIT_SIZE) <= 1 and off_centre <= 1
 
 
+def box_to_enlarge(ink: np.ndarray) -> tuple[float, ...]:
+    """Left, top, right and bottom around (H, W) ink of small digits; nothing if they are large."""
+    parts, areas = parts_of(ink)
+    large = areas[1:] > SPECK_SHARE * areas.max()
+    places = [place for place, kept in zip(ndimage.find_objects(parts), large, strict=True) if kept]
+    height = max((rows.stop - rows.start for rows, _ in places), default=COARSE)
+    if height >= COARSE:
+        return ()
+    digits = [(r, c) for r, c in places if r.stop - r.start >= LOW * height]
+    low = np.min([(columns.start, rows.start) for rows, columns in digits], 0) - MARGIN * height
+    high = np.max([(columns.stop, rows.stop) for rows, columns in digits], 0) + MARGIN * height
+    return *low, *high
+
+
 def without_forms(ink: np.ndarray) -> np.ndarray:
     """(H, W) ink without frames around other ink, and without lines from edge to edge."""
     parts, areas = parts_of(ink)
     numbers = np.flatnonzero(areas > SPECK_SHARE * areas.max())
-    places = ndimage.find_objects(parts)
     if not 1 < len(numbers) <= MOST_PARTS or min(ink.shape) < SMALL:
         return ink
+    found = ndimage.find_objects(parts)
+    places = {number: found[number - 1] for number in numbers}
     forms = [
         number
-        for number in numbers
-        if is_rule(places[number - 1], ink.shape)
-        or any(encloses(parts, number, places[n - 1]) for n in numbers if n != number)
+        for number, place in places.items()
+        if is_rule(place, [p for n, p in places.items() if n != number], ink.shape)
+        or any(encloses(parts, number, place, other) for other in places.values())
     ]
     if len(forms) == len(numbers):
         return ink
     return ink * ~ndimage.binary_dilation(np.isin(parts, forms), np.ones((3, 3)))
 
 
-def is_rule(place: tuple[slice, slice], size: tuple[int, int]) -> bool:
-    """Whether what is at some rows and columns runs straight from one edge to the opposite one."""
-    height, width = ((side.stop - side.start) / all for side, all in zip(place, size, strict=True))
-    return max(height, width) == 1 and min(height, width) < RULE_THICKNESS
+def is_rule(place: Place, others: list[Place], size: tuple[int, int]) -> bool:
+    """Whether a part runs straight from one edge of an image to the opposite one."""
+    for axis in (0, 1):
+        length, *lengths = (part[axis].stop - part[axis].start for part in (place, *others))
+        across = place[1 - axis]
+        is_thin = across.stop - across.start < RULE_THICKNESS * size[1 - axis]
+        if length == size[axis] and is_thin and length > RULE_LENGTH * max(lengths):
+            return True
+    return False
 
 
-def encloses(parts: np.ndarray, number: int, place: tuple[slice, slice]) -> bool:
-    """Whether a part of (H, W) lies on all four sides of what is at some rows and columns."""
-    rows, columns = place
+def encloses(parts: np.ndarray, number: int, place: Place, other: Place) -> bool:
+    """Whether part `number` of (H, W), at some place, lies on all four sides of another place."""
+    rows, columns = other
+    if rows.stop - rows.start < ENCLOSED * (place[0].stop - place[0].start):
+        return False
     y, x = (rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2
     above, below = parts[: rows.start, x], parts[rows.stop :, x]
     left, right = parts[y, : columns.start], parts[y, columns.stop :]
-    if not all(number in side for side in (above, below, left, right)):
-        return False
-    is_tall = rows.stop - rows.start > ENCLOSED * (parts == number).any(1).sum()
-    return bool(is_tall)
+    return all(number in side for side in (above, below, left, right))
 
 
 def isolate_digit(ink: np.ndarray) -> np.ndarray | None:

@@ -18,6 +18,29 @@ NO_DIGIT = np.zeros((28, 28), np.uint8)
 Generator = np.random.Generator
 
 
+def small_drawing(digit: np.ndarray, rng: Generator) -> Image.Image:
+    """A digit drawn on the middle of a canvas, as ink, with room around it."""
+    drawn = pen_drawing(digit, rng)
+    drawn = ImageOps.contain(drawn.crop(drawn.getbbox()), [int(rng.integers(60, 131))] * 2)
+    canvas = Image.new("L", (CANVAS, CANVAS))
+    canvas.paste(drawn, ((CANVAS - drawn.width) // 2, (CANVAS - drawn.height) // 2))
+    return canvas
+
+
+def drawn_or_photographed(ink: Image.Image, rng: Generator) -> Image.Image:
+    """Half of them are photographs."""
+    if rng.random() < 0.5:
+        return ImageOps.invert(ink).convert("RGB")
+    return photograph(ink, rng).convert("RGB")
+
+
+def as_jpeg(image: Image.Image) -> Image.Image:
+    """An image as a camera's file has it."""
+    file = BytesIO()
+    image.save(file, "JPEG", quality=85)
+    return Image.open(file).convert("RGB")
+
+
 def photo(digit: np.ndarray, rng: Generator) -> Image.Image:
     """A photograph of a digit that a pen has drawn, or of an empty sheet if there is none."""
     ink = pen_drawing(digit, rng) if digit.any() else Image.new("L", (CANVAS, CANVAS))
@@ -109,8 +132,8 @@ def tight_crop(digit: np.ndarray, rng: Generator) -> Image.Image:
     ink = drawn.crop(drawn.getbbox())
     ink = ImageOps.expand(ink, int(rng.uniform(0.01, 0.08) * max(ink.size)) + 1)
     soft = ndimage.gaussian_filter(np.asarray(ink, np.float32) / 255, rng.uniform(2, 5))
-    paper, strength = rng.uniform(0.6, 0.95), rng.uniform(0.4, 0.9)
-    grey = paper * (1 - strength * soft) + rng.normal(0, 0.012, soft.shape)
+    background, strength = rng.uniform(0.6, 0.95), rng.uniform(0.4, 0.9)
+    grey = background * (1 - strength * soft) + rng.normal(0, 0.012, soft.shape)
     return as_jpeg(Image.fromarray(np.uint8(grey.clip(0, 1) * 255)).convert("RGB"))
 
 
@@ -190,26 +213,3 @@ KINDS = {
     "glare, not simulated": glare,
     "wood, not simulated": wood,
 }
-
-
-def small_drawing(digit: np.ndarray, rng: Generator) -> Image.Image:
-    """A digit drawn on the middle of a canvas, as ink, with room around it."""
-    drawn = pen_drawing(digit, rng)
-    drawn = ImageOps.contain(drawn.crop(drawn.getbbox()), [int(rng.integers(60, 131))] * 2)
-    canvas = Image.new("L", (CANVAS, CANVAS))
-    canvas.paste(drawn, ((CANVAS - drawn.width) // 2, (CANVAS - drawn.height) // 2))
-    return canvas
-
-
-def drawn_or_photographed(ink: Image.Image, rng: Generator) -> Image.Image:
-    """Half of them are photographs."""
-    if rng.random() < 0.5:
-        return ImageOps.invert(ink).convert("RGB")
-    return photograph(ink, rng).convert("RGB")
-
-
-def as_jpeg(image: Image.Image) -> Image.Image:
-    """An image as a camera's file has it."""
-    file = BytesIO()
-    image.save(file, "JPEG", quality=85)
-    return Image.open(file).convert("RGB")

@@ -8,6 +8,7 @@ it, whether the right pixels are marked: writing in green, forms in magenta. The
 the same images.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -56,7 +57,7 @@ def photographs_sheet() -> Image.Image:
     glyphs = []
     for n in range(200):
         rng = np.random.default_rng((1, n))
-        glyphs.append(make_glyph(n % 10, draw(write(str(n % 10), rng), 6)))
+        glyphs.append(make_glyph(draw(write(str(n % 10), rng), 6)))
     rows = [(kind.__name__, kind) for kind in kinds()] + [("all kinds", None)] * 2
     width = 2 * photographs.SIZE + 8
     height = photographs.SIZE + LINE
@@ -76,27 +77,30 @@ def photographs_sheet() -> Image.Image:
     return sheet
 
 
-def kinds() -> list:
+def kinds() -> list[Callable]:
     """The functions, each of a kind, that `photograph` draws from."""
     tables = photographs.LAYOUTS, photographs.FORMS, photographs.ON_PHOTOS, photographs.AFTERWARDS
     others = photographs.circle_around, photographs.thing, photographs.exposed
     return [*(kind for table in tables for kind in table), *others]
 
 
-def example(kind, glyphs: list, rng: np.random.Generator) -> np.ndarray:
-    """A scene that has one kind, and nothing else but writing in black."""
+def example(kind: Callable, glyphs: list, rng: np.random.Generator) -> np.ndarray:
+    """A scene of writing in black that shows one kind and nothing else."""
     layout = kind if kind in photographs.LAYOUTS else photographs.one_glyph
     writing, _ = layout(glyphs, rng)
-    lines = np.zeros_like(writing)
-    circle = photographs.circle_around
-    is_drawn = kind in {*photographs.LAYOUTS, *photographs.FORMS, circle}
-    if is_drawn and kind is not layout:
-        lines = photographs.draw_lines(rng, {kind: 1}, writing)
+    circle = form = np.zeros_like(writing)
+    if kind is photographs.circle_around:
+        circle = photographs.draw_lines(rng, {kind: 1}, writing)
+    elif kind in photographs.FORMS:
+        form = photographs.draw_lines(rng, {kind: 1}, writing)
     scene = np.full((5, *writing.shape), 0.9, np.float32)
-    photographs.lay_on(scene, np.maximum(writing, lines), np.zeros(3))
-    scene[3] = np.maximum(writing, lines) if kind is circle else writing
-    scene[4] = lines * (1 - scene[3])
-    return scene if is_drawn else kind(scene, rng)
+    scene[3] = np.maximum(writing, circle)
+    scene[4] = form * (1 - scene[3])
+    photographs.lay_on(scene, np.maximum(scene[3], form), np.zeros(3))
+    changes = {**photographs.ON_PHOTOS, **photographs.AFTERWARDS}
+    if kind in changes or kind in (photographs.thing, photographs.exposed):
+        return kind(scene, rng)
+    return scene
 
 
 if __name__ == "__main__":

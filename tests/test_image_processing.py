@@ -138,6 +138,24 @@ def test_specks_go_but_the_second_stroke_of_a_five_stays():
     assert similarity(with_bar, without_bar) < 0.95
 
 
+def draw_zero() -> tuple[Image.Image, ImageDraw.ImageDraw]:
+    zero = Image.new("L", (280, 280), 255)
+    pen = ImageDraw.Draw(zero)
+    pen.ellipse((90, 60, 190, 220), outline=0, width=12)
+    return zero, pen
+
+
+def test_what_is_around_a_digit_goes_but_what_is_in_a_zero_stays():
+    zero, _ = draw_zero()
+    boxed, pen = draw_zero()
+    pen.rectangle((60, 30, 220, 250), outline=0, width=4)
+    pen.line((20, -5, 16, 285), fill=0, width=6)
+    assert similarity(frame(boxed), frame(zero)) > 0.99
+    dotted, pen = draw_zero()
+    pen.circle((140, 140), 9, 0)
+    assert similarity(frame(dotted), frame(zero)) > 0.9
+
+
 def test_what_comes_in_from_outside_of_the_image_is_not_of_the_digit():
     image = SEVEN.copy()
     ImageDraw.Draw(image).polygon([(280, 100), (262, 130), (280, 160)], fill=0)

@@ -5,7 +5,7 @@ import json
 import numpy as np
 import pytest
 import torch
-from PIL import Image, ImageOps
+from PIL import Image, ImageDraw, ImageOps
 from transformers import pipeline
 
 from conftest import ROOT
@@ -188,6 +188,24 @@ def test_drawings_of_many_parts_or_cuts_cost_no_more_than_numbers(read):
         image = Image.fromarray(drawing)
         assert len(read.preprocess(image)["pixel_values"]) == 1
         assert len(read(image)["number"]) == 1
+
+
+def test_cropped_to_its_ink_a_number_is_read_as_with_a_margin(read, write):
+    for number in ("2019", "123", "1234", "17", "314159"):
+        image = write(number)[0]
+        cropped = image.crop(ImageOps.invert(image).getbbox())
+        assert read(cropped)["number"] == read(image)["number"] == number
+
+
+@pytest.mark.parametrize("radius", [6, 12])
+def test_a_dot_far_away_does_not_keep_small_digits_from_being_enlarged(read, write, radius):
+    image, boxes = write("7277")
+    sheet = Image.new("L", (3000, 2250), 255)
+    sheet.paste(image, (100, 100))
+    ImageDraw.Draw(sheet).circle((2700, 2000), radius, 0)
+    result = read(sheet)
+    assert result["number"] == "7277"
+    assert np.abs(np.subtract(corners(result), boxes) - 100).max() <= 6
 
 
 @pytest.mark.parametrize("degrees", [-6, 6])

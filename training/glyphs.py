@@ -1,9 +1,10 @@
-"""Marks of any pen: characters as signed distances, from which a thick or a thin pen is one sum.
+"""Characters that can be drawn in any size with any pen: how far each pixel is from their edges.
 
-glyphs = make_glyphs(images, labels, count=4000, seed=42)
+glyphs = make_glyphs(images, count=4000, seed=42)
 coverage = glyphs[0].draw(height=40, pen=5, rng=rng)  # (h, w) float32 0-1
 """
 
+import string
 from typing import NamedTuple
 
 import numpy as np
@@ -23,12 +24,10 @@ class Glyph(NamedTuple):
     """A character as distances, in pixels of its own, from the edge of its strokes.
 
     Attributes:
-        label: 0-9, or -1 for a letter, a sign or a scribble.
         distances: (h, w) int8, in quarters of a pixel, above 0 within strokes.
         pen: The width of its strokes, in pixels.
     """
 
-    label: int
     distances: np.ndarray
     pen: float
 
@@ -68,7 +67,7 @@ class Glyph(NamedTuple):
         return (edges + 0.5).clip(0, 1)
 
 
-def make_glyph(label: int, ink: np.ndarray) -> Glyph | None:
+def make_glyph(ink: np.ndarray) -> Glyph | None:
     """A glyph of ink (H, W) 0-1, or None where there is hardly any."""
     inside = np.pad(ink > 0.5, MARGIN + 1)
     if inside.sum() < 20:
@@ -82,33 +81,31 @@ def make_glyph(label: int, ink: np.ndarray) -> Glyph | None:
     distances -= np.sign(distances) / 2  # an edge lies between two pixels
     # In a bar that is w pixels wide the mean distance to the background is w / 4.
     pen = 4 * (within[inside] - 0.5).mean()
-    return Glyph(label, np.int8((distances * STEPS).clip(-127, 127)), float(pen))
+    return Glyph(np.int8((distances * STEPS).clip(-127, 127)), float(pen))
 
 
-def make_glyphs(images: np.ndarray, labels: np.ndarray, count: int, seed: int) -> list[Glyph]:
-    """`count` glyphs: 45% of MNIST's digits, 35% of digits by hand, 20% of other characters.
+def make_glyphs(images: np.ndarray, count: int, seed: int) -> list[Glyph]:
+    """Glyphs: 45% of MNIST's digits, 35% of digits by hand, 20% of other characters and scribbles.
 
     Args:
-        images: (N, 28, 28) uint8, of MNIST.
-        labels: (N,) 0-9.
-        count: How many, about.
+        images: (N, 28, 28) uint8, of MNIST; each is taken once, while there are enough.
+        count: How many, about: some are too faint.
         seed: The same seed makes the same glyphs.
     """
+    order = np.random.default_rng(seed).permutation(len(images))
 
     def make(number: int) -> Glyph | None:
         rng = np.random.default_rng((seed, number))
         kind = number % 20
         if kind < 9:
-            index = rng.integers(len(images))
-            image = Image.fromarray(images[index]).resize([CANVAS] * 2, Image.Resampling.BICUBIC)
-            return make_glyph(int(labels[index]), np.asarray(image, np.float32) / 255)
+            image = Image.fromarray(images[order[(number // 20 * 9 + kind) % len(order)]])
+            image = image.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
+            return make_glyph(np.asarray(image, np.float32) / 255)
         if kind < 16:
-            label = int(rng.integers(10))
-            return make_glyph(label, draw(write(str(label), rng), rng.uniform(4, 9)))
+            return make_glyph(draw(write(str(rng.integers(10)), rng), rng.uniform(4, 9)))
         if kind < 18:
-            letters = [*"ABCDEFGHJKLMNPQRTUVWXYZabcdefhijkmnprtuvwxyz0123456789"]
-            return make_glyph(-1, printed(rng.choice(letters), rng))
-        return make_glyph(-1, scribble(rng) if kind == 18 else draw(write(NON_DIGIT, rng), 6))
+            return make_glyph(printed(rng.choice([*string.ascii_letters, *string.digits]), rng))
+        return make_glyph(scribble(rng) if kind == 18 else draw(write(NON_DIGIT, rng), 6))
 
     with Parallel(n_jobs=-1 if count > 2000 else 1) as parallel:
         made = parallel(delayed(make)(number) for number in range(count))

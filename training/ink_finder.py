@@ -15,9 +15,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from transformers import HfArgumentParser, Trainer, TrainingArguments, set_seed
-from transformers.trainer_utils import get_last_checkpoint
 
 from image_processing_mnist import InkFinder, MnistImageProcessor
+from training.arguments import find_checkpoint
 from training.data import load_splits, scale_pixels, to_tensors
 from training.ema import ExponentialMovingAverage
 from training.errors import InputError
@@ -92,27 +92,35 @@ class InkTrainer(Trainer):
 
 def main() -> None:
     """Train as the command line says, and save an image processor."""
-    (args,) = HfArgumentParser(InkFinderArguments).parse_args_into_dataclasses()
-    if args.resume_from_checkpoint == "last":
-        args.resume_from_checkpoint = get_last_checkpoint(args.output_dir)
+    try:
+        (args,) = HfArgumentParser(InkFinderArguments).parse_args_into_dataclasses()
+    except ValueError as error:  # flags that do not go together
+        raise InputError(str(error)) from error
+    if args.max_steps < 1:
+        raise InputError("--max_steps must be at least 1: there are as many images as it needs.")
+    args.resume_from_checkpoint = find_checkpoint(args)
     set_seed(args.seed)
     if args.device.type == "cpu":  # beside the processes that make images
         torch.set_num_threads(max(1, torch.get_num_threads() - args.dataloader_num_workers))
-    mnist = to_tensors(load_splits(args.dataset_name)["train"], "image", "label")
+    splits = load_splits(args.dataset_name)
+    if "train" not in splits:
+        raise InputError(f"The dataset has no split 'train', only {', '.join(splits)}.")
+    mnist = to_tensors(splits["train"], "image", "label")
     print(f"Making {args.num_glyphs:,} characters.", flush=True)
-    glyphs = make_glyphs(mnist.images.numpy(), mnist.labels.numpy(), args.num_glyphs, args.seed)
+    glyphs = make_glyphs(mnist.images.numpy(), args.num_glyphs, args.seed)
     held_out = max(1, len(glyphs) // 10)
-    images = args.max_steps * args.train_batch_size * args.gradient_accumulation_steps
-    model = InkFinder()
+    batch = args.train_batch_size * args.gradient_accumulation_steps * args.world_size
     trainer = InkTrainer(
-        model=model,
+        model=InkFinder(),
         args=args,
-        train_dataset=Photographs(glyphs[held_out:], images, args.seed),
+        train_dataset=Photographs(glyphs[held_out:], args.max_steps * batch, args.seed),
         eval_dataset=Photographs(glyphs[:held_out], args.num_eval_images, args.seed + 1),
-        callbacks=[ExponentialMovingAverage(model, args.ema_decay)],
     )
+    trainer.add_callback(ExponentialMovingAverage(trainer.model, args.ema_decay))
     trainer.train(resume_from_checkpoint=args.resume_from_checkpoint)
-    MnistImageProcessor(ink_finder=model).save_pretrained(args.output_dir)
+    if trainer.is_world_process_zero():
+        finder = trainer.accelerator.unwrap_model(trainer.model)
+        MnistImageProcessor(ink_finder=finder).save_pretrained(args.output_dir)
     metrics = trainer.evaluate()
     trainer.log_metrics("eval", metrics)
     trainer.save_metrics("eval", metrics)

@@ -7,6 +7,9 @@ included, and forms, that is rules, squares, margins, boxes and cells. Light, sh
 table and the edge of a photograph are no marks. Each kind is a function; docs/photographs.png shows
 them.
 
+How often each kind is drawn, and how strongly, are assumptions about what people send: broad ones,
+none of them fitted to a benchmark's images.
+
 On the way an image is a scene, (5, 128, 128) float32: red, green, blue, writing, forms, 0-1 each.
 """
 
@@ -17,16 +20,16 @@ import numpy as np
 from PIL import Image, ImageDraw
 from scipy import ndimage
 
+from image_processing_mnist import InkFinder
 from training.glyphs import MARGIN, Glyph
 from training.non_digits import shape
 
-SIZE = 128  # pixels a side
+SIZE = InkFinder.SIZE  # pixels a side
 FINER = 3  # lines are drawn so many times as large, for smooth edges
 BLANK_SHARE = 0.1
 OUTWARD = np.array([-1, -1, 1, 1])  # of the sides of a box
 Y, X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
 
-BEFORE, BEYOND = -0.03, 1.03  # of an image: lines that leave it
 
 Generator = np.random.Generator
 Points = Sequence[tuple[float, float]] | np.ndarray
@@ -172,6 +175,8 @@ def paste(onto: np.ndarray, drawn: np.ndarray, top: int, left: int) -> None:
         onto[rows, columns] = np.maximum(onto[rows, columns], part)
 
 
+BEFORE, BEYOND = -0.03, 1.03  # of an image: where lines that run from edge to edge begin and end
+
 # Lines, each through points x and y; 0 to 1 lie in the image. `box` is that of what is written.
 
 
@@ -280,7 +285,7 @@ def two_colours(rng: Generator) -> tuple[np.ndarray, np.ndarray]:
 
 
 def another_ink(background: np.ndarray, ink: np.ndarray, rng: Generator) -> np.ndarray:
-    """The same ink, or one of another hue that is as far from the background."""
+    """The same ink, or one of another hue, mostly fainter."""
     if rng.random() < 0.4:
         return ink
     return (ink + rng.uniform(0, 0.5, 3) * np.sign(background.mean() - ink.mean())).clip(0, 1)
@@ -338,9 +343,10 @@ def table(scene: np.ndarray, rng: Generator) -> np.ndarray:
 
 
 def fold(scene: np.ndarray, rng: Generator) -> np.ndarray:
-    """A crease in the paper: a line between two shades of light."""
+    """A crease in the paper: a ridge or a step of light."""
     angle, width = rng.uniform(0, 2 * np.pi), rng.uniform(0.005, 0.03)
     distance = distance_to_line(rng.uniform(0.1, 0.9, 2), angle)
+    # Of one brightness, or bright on one side and dark on the other.
     ridge = np.exp(-np.abs(distance) / width) * np.sign(distance + rng.choice([0, 1]))
     light = 1 + rng.uniform(-0.15, 0.15) * ridge + rng.uniform(0, 0.1) * np.sign(distance)
     return lit(scene, light)

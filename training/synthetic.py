@@ -22,7 +22,6 @@ SHARES = {"handwritten": 0.45, "corrupted": 0.35, "non_digits": 0.25, "pieces": 
 PRINTED_SHARE = 0.04  # of the handwritten kind: people show printed digits, too
 BLANK_EVERY = 100  # one non-digit in so many is blank
 ATTEMPTS = 20  # at most so many, until the framed image is not blank
-CHUNK = 500  # images that one process makes at a time, with one copy of the processor
 
 
 def make_images(
@@ -45,13 +44,9 @@ def make_images(
         for number, (kind, share) in enumerate(SHARES.items())
         for n in range(round(share * len(images)))
     ]
-
-    def make(chunk: list[tuple]) -> list[tuple[np.ndarray, int]]:
-        return [make_image(*task, processor) for task in chunk]
-
-    chunks = [tasks[start : start + CHUNK] for start in range(0, len(tasks), CHUNK)]
-    with Parallel(n_jobs=-1 if len(tasks) > 5000 else 1) as parallel:
-        pairs = [pair for made in parallel(map(delayed(make), chunks)) for pair in made]
+    # In batches, each with one copy of the processor.
+    with Parallel(n_jobs=-1 if len(tasks) > 5000 else 1, batch_size=500) as parallel:
+        pairs = parallel(delayed(make_image)(*task, processor) for task in tasks)
     made = np.array([image for image, _ in pairs], np.uint8).reshape(-1, *images.shape[1:])
     made_labels = np.array([label for _, label in pairs], np.int64)
     made[np.flatnonzero(made_labels == NON_DIGIT_LABEL)[::BLANK_EVERY]] = 0
