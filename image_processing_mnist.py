@@ -458,13 +458,19 @@ def without_forms(ink: np.ndarray) -> np.ndarray:
         return ink
     found = ndimage.find_objects(parts)
     places = {number: found[number - 1] for number in numbers}
-    forms = [
+    frames = {
         number
         for number, place in places.items()
-        if is_rule(place, [p for n, p in places.items() if n != number], ink.shape)
-        or any(encloses(parts, number, place, other) for other in places.values())
-    ]
-    if len(forms) == len(numbers):
+        if any(encloses(parts, number, place, other) for other in places.values())
+    }
+    framed = {number: place for number, place in places.items() if number not in frames}
+    rules = {
+        number
+        for number, place in framed.items()
+        if is_rule(place, [p for n, p in framed.items() if n != number], ink.shape)
+    }
+    forms = np.array([*frames, *rules])
+    if not len(forms):
         return ink
     return ink * ~ndimage.binary_dilation(np.isin(parts, forms), np.ones((3, 3)))
 
@@ -475,7 +481,7 @@ def is_rule(place: Place, others: list[Place], size: tuple[int, int]) -> bool:
         length, *lengths = (part[axis].stop - part[axis].start for part in (place, *others))
         across = place[1 - axis]
         is_thin = across.stop - across.start < RULE_THICKNESS * size[1 - axis]
-        if length == size[axis] and is_thin and length > RULE_LENGTH * max(lengths):
+        if length == size[axis] and is_thin and length > RULE_LENGTH * max(lengths, default=length):
             return True
     return False
 
