@@ -457,7 +457,7 @@ def test_about_tab_shows_the_files_of_the_model(page):
 
 
 def test_a_model_that_doubts_and_brings_nothing_but_itself(context, python, tmp_path):
-    for name in ("model.safetensors", "preprocessor_config.json"):
+    for name in ("model.safetensors", "preprocessor_config.json", "ink_finder.safetensors"):
         shutil.copy(ROOT / "model" / name, tmp_path)
     config = json.loads((ROOT / "model" / "config.json").read_text()) | {
         "confidence_threshold": 1.01
