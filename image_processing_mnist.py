@@ -61,8 +61,9 @@ EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's dig
 SPECK_SHARE = 0.04  # of the largest part's area: smaller parts are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part keeps clear of it
 ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the same digit
-RULE_LENGTH = 1.5  # of the longest other part: a part from edge to edge that is no digit
-RULE_THICKNESS = 0.2  # of the image's other side, at most
+RULE_LENGTH = 1.6  # of the tallest other part's height: no digit is so long
+POINT_LENGTH = 4.5  # the same: beside what is lower still, such as a point, it can be a 1
+RULE_THICKNESS = 0.15  # of its length: the box of a line that is tilted by 8 degrees
 MOST_PARTS = 100  # in an image with more, none is a frame or a rule
 LOW = 0.45  # of the tallest part's height: what is lower, as a point, is not searched for
 COARSE = 64  # pixels: lower digits are found anew at a higher resolution,
@@ -451,7 +452,7 @@ def box_to_enlarge(ink: np.ndarray) -> tuple[float, ...]:
 
 
 def without_forms(ink: np.ndarray) -> np.ndarray:
-    """(H, W) ink without frames around other ink, and without lines from edge to edge."""
+    """(H, W) ink without frames around other ink, and without lines far longer than digits."""
     parts, areas = parts_of(ink)
     numbers = np.flatnonzero(areas > SPECK_SHARE * areas.max())
     if not 1 < len(numbers) <= MOST_PARTS or min(ink.shape) < SMALL:
@@ -463,11 +464,12 @@ def without_forms(ink: np.ndarray) -> np.ndarray:
         for number, place in places.items()
         if any(encloses(parts, number, place, other) for other in places.values())
     }
-    framed = {number: place for number, place in places.items() if number not in frames}
+    others = {number: place for number, place in places.items() if number not in frames}
+    heights = {number: rows.stop - rows.start for number, (rows, _) in others.items()}
     rules = {
         number
-        for number, place in framed.items()
-        if is_rule(place, [p for n, p in framed.items() if n != number], ink.shape)
+        for number, place in others.items()
+        if is_rule(place, max((heights[n] for n in others if n != number), default=0))
     }
     forms = np.array([*frames, *rules])
     if not len(forms):
@@ -475,15 +477,11 @@ def without_forms(ink: np.ndarray) -> np.ndarray:
     return ink * ~ndimage.binary_dilation(np.isin(parts, forms), np.ones((3, 3)))
 
 
-def is_rule(place: Place, others: list[Place], size: tuple[int, int]) -> bool:
-    """Whether a part runs straight from one edge of an image to the opposite one."""
-    for axis in (0, 1):
-        length, *lengths = (part[axis].stop - part[axis].start for part in (place, *others))
-        across = place[1 - axis]
-        is_thin = across.stop - across.start < RULE_THICKNESS * size[1 - axis]
-        if length == size[axis] and is_thin and length > RULE_LENGTH * max(lengths, default=length):
-            return True
-    return False
+def is_rule(place: Place, height: int) -> bool:
+    """Whether a part is straight, and far longer than the tallest other part is high."""
+    across, length = sorted(side.stop - side.start for side in place)
+    is_straight = across < RULE_THICKNESS * length
+    return is_straight and RULE_LENGTH * height < length < POINT_LENGTH * height
 
 
 def encloses(parts: np.ndarray, number: int, place: Place, other: Place) -> bool:

@@ -156,6 +156,17 @@ def test_what_is_around_a_digit_goes_but_what_is_in_a_zero_stays():
     assert similarity(frame(dotted), frame(zero)) > 0.9
 
 
+def test_a_line_beside_a_digit_goes_but_a_one_beside_a_point_stays():
+    seven = draw_seven(scale=0.5, pen=8)
+    lined = seven.copy()
+    ImageDraw.Draw(lined).line([(20, 8), (24, 270)], fill=0, width=5)
+    assert similarity(frame(lined), frame(seven)) > 0.99
+    one = draw_one(14)
+    pointed = one.copy()
+    ImageDraw.Draw(pointed).circle((175, 225), 9, 0)
+    assert (frame(pointed) > 0.25).sum(0).max() >= 18  # a column of ink: the 1
+
+
 def test_what_comes_in_from_outside_of_the_image_is_not_of_the_digit():
     image = SEVEN.copy()
     ImageDraw.Draw(image).polygon([(280, 100), (262, 130), (280, 160)], fill=0)
