@@ -49,23 +49,24 @@ MIN_CONTRAST = 0.1  # in a drawing, what differs less from the background is not
 ONE_COLOUR = 0.05  # pixels that differ less from their median, on average, have one colour
 FRAMED_CONTRAST = 0.9  # MNIST's digits reach full white; fainter ink has to be stretched first
 # Drawings, whose ink is its difference from the background.
-MIN_BACKGROUND = 1 / 3  # of the image, even where a thick digit is cropped closely
 SMALL = 40  # pixels of the shorter side: in smaller images strokes are nothing but edges
+MIN_BACKGROUND = 1 / 3  # of the image, or of a small image's edge, even around a thick digit
 FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 FLAT = 0.03  # of full ink: the same pen differs less, but for the edges of its strokes
 MAX_UNEVEN = 0.01  # share of the ink that is neither of that pen nor at an edge: else, a photograph
-# Probabilities of writing.
-MIN_WRITING, SURE_WRITING = 0.1, 0.5  # less is background; where nothing reaches this, it is blank
+# Probabilities of marks.
+MIN_MARK, SURE_MARK = 0.1, 0.9  # less is background; where no writing reaches this, it is blank
 # Shapes.
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's digits span 20 pixels
 SPECK_SHARE = 0.04  # of the largest part's area: smaller parts are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part keeps clear of it
 ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the same digit
-RULE_LENGTH = 1.6  # of the tallest other part's height: no digit is so long
-POINT_LENGTH = 4.5  # the same: beside what is lower still, such as a point, it can be a 1
-RULE_THICKNESS = 0.15  # of its length: the box of a line that is tilted by 8 degrees
+RULE_THICKNESS = 0.22  # of a rule's length: the box around a bar that is tilted by 8 degrees
+RULE_LENGTH = 1.6  # of the tallest other part's height, at least: no digit is so long
+POINT_LENGTH = 5  # the same, at most: beside what is lower, such as a point, it can be a 1
 MOST_PARTS = 100  # in an image with more, none is a frame or a rule
-LOW = 0.45  # of the tallest part's height: what is lower, as a point, is not searched for
+TALL = 0.75  # quantile of the parts' heights: digits, beside points, or a rule that joins some
+LOW = 0.45  # of that height: what is lower, as a point, is not searched for
 COARSE = 64  # pixels: lower digits are found anew at a higher resolution,
 FINER = 1.5  # if it is higher by so much at least
 MARGIN = 0.5  # of their height, around them
@@ -124,15 +125,15 @@ class InkFinder(nn.Module):
         return F.pixel_shuffle(self.classifier(coarse), 2)
 
     @torch.inference_mode()
-    def find_writing(self, rgb: np.ndarray) -> np.ndarray:
-        """The probability of writing, (H, W) float32, in an image (H, W, 3) float32 0-1."""
+    def find_marks(self, rgb: np.ndarray) -> np.ndarray:
+        """An image (H, W, 3) float32 0-1 -> the probabilities of writing and forms, (2, H, W)."""
         size = rgb.shape[:2]
         scale = max(min(size) / self.SIZE, max(size) / self.LONGEST)
         known = [max(1, round(side / scale / self.STEP)) * self.STEP for side in size]
         pixels = torch.from_numpy(rgb).permute(2, 0, 1)[None]
         pixels = F.interpolate(pixels, known, mode="bilinear", antialias=True)
-        writing = self(pixels.contiguous(memory_format=torch.channels_last))[:, :1].sigmoid()
-        return F.interpolate(writing, size, mode="bilinear", antialias=True)[0, 0].numpy()
+        marks = self(pixels.contiguous(memory_format=torch.channels_last)).sigmoid()
+        return F.interpolate(marks, size, mode="bilinear", antialias=True)[0].numpy()
 
     @classmethod
     def from_pretrained(cls, name_or_path: str | Path, **options) -> "InkFinder":
@@ -247,8 +248,9 @@ class MnistImageProcessor(BaseImageProcessor):
         """The ink in one image; of a large one, that of small digits at a higher resolution."""
         image = to_pil(image)
         scale = reduction(image.size)
-        found = Ink(self.ink_in(to_rgb(image)), (0, 0), scale)
-        box = np.array(box_to_enlarge(found.pixels)) * scale if scale > 1 else []
+        ink, marks = self.find_marks(to_rgb(image))
+        found = Ink(ink, (0, 0), scale)
+        box = np.array(box_to_enlarge(ink, marks)) * scale if scale > 1 else []
         if not len(box):
             return found
         image = upright(image)
@@ -256,25 +258,29 @@ class MnistImageProcessor(BaseImageProcessor):
         part = image.crop((left, top, right, bottom))
         if FINER * reduction(part.size) > scale:
             return found
-        ink = self.ink_in(to_rgb(part))
-        # What has been left out before, such as a frame, is left out again.
-        before = Image.fromarray(ndimage.maximum_filter(found.pixels, 5))
+        ink, _ = self.find_marks(to_rgb(part))
+        # A frame that has been left out is left out again: now it is cut by the image's edge.
+        frame = ndimage.maximum_filter(marks * (without_forms(marks) == 0), 3)
         place = tuple(side / scale for side in (left, top, right, bottom))
-        before = before.resize(ink.shape[::-1], Image.Resampling.BILINEAR, place)
-        ink[np.asarray(before) < EDGE_LEVEL] = 0
+        size = ink.shape[::-1]
+        frame = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, place)
+        ink[np.asarray(frame) > EDGE_LEVEL] = 0
         return Ink(ink, (left, top), reduction(part.size)) if (ink > EDGE_LEVEL).any() else found
 
-    def ink_in(self, rgb: np.ndarray) -> np.ndarray:
-        """The ink in (H, W, 3) float32 0-1 -> (H, W) float32, 0 (background) to 1 (ink)."""
+    def find_marks(self, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The ink in (H, W, 3) float32 0-1, and all marks, forms too: (H, W) float32 0-1 each."""
         grey = rgb[..., 0]
         if is_framed(grey) and not (edge(rgb).any() or np.ptp(rgb, axis=2).any()):
-            return grey.copy()  # one of MNIST's own
-        ink = drawn_ink(rgb)
+            return grey.copy(), grey  # one of MNIST's own
+        marks = ink = drawn_ink(rgb)
         if ink is None:
             self.check_ink_finder()
-            ink = self.ink_finder.find_writing(rgb)
-            ink *= (ink > MIN_WRITING) * (ink.max() > SURE_WRITING)
-        return without_forms(ink)
+            ink, form = self.ink_finder.find_marks(rgb)
+            ink, form = ink * (ink > MIN_MARK), form * (form > MIN_MARK)
+            marks = np.maximum(ink, form)
+            # Where the two are in doubt, the whole line or frame tells.
+            ink *= (ink.max() > SURE_MARK) * ((form == 0) | (without_forms(marks) > 0))
+        return without_forms(ink), marks
 
     def frame_ink(self, ink: np.ndarray) -> np.ndarray:
         """The digit in (H, W) ink, or in a part of it -> (28, 28) float32 0-1."""
@@ -390,7 +396,9 @@ def drawn_ink(rgb: np.ndarray) -> np.ndarray | None:
     strength = np.abs(difference) @ np.ones(3, np.float32)
     if not strength.any():
         return np.zeros(rgb.shape[:2], np.float32)
-    if np.count_nonzero(strength) > (1 - MIN_BACKGROUND) * len(strength):
+    is_small = min(rgb.shape[:2]) < SMALL
+    share = counts.max() / len(colours) if is_small else np.mean(strength == 0)
+    if share < MIN_BACKGROUND:
         return None
     # The ink is on whichever side of the background holds the stronger differences. A difference
     # times the direction is a contrast: 1 for black and white, which are sqrt(3) apart.
@@ -401,7 +409,7 @@ def drawn_ink(rgb: np.ndarray) -> np.ndarray | None:
     if not ink.any():  # faint, or in dim light
         return None
     ink /= np.quantile(ink[ink > ink.max() / 2], FULL_INK)
-    if min(ink.shape) < SMALL:
+    if is_small:
         return np.minimum(ink, 1)
     inside, flat = ink > EDGE_LEVEL, np.abs(ink - 1) < FLAT
     at_edge = near(flat) & near(ink == 0)
@@ -437,17 +445,28 @@ def is_framed(ink: np.ndarray) -> bool:
     return abs(size - DIGIT_SIZE) <= 1 and off_centre <= 1
 
 
-def box_to_enlarge(ink: np.ndarray) -> tuple[float, ...]:
-    """Left, top, right and bottom around (H, W) ink of small digits; nothing if they are large."""
+def box_to_enlarge(ink: np.ndarray, marks: np.ndarray) -> tuple[float, ...]:
+    """Left, top, right and bottom around the ink of small digits; nothing if they are large.
+
+    Args:
+        ink: (H, W) 0-1.
+        marks: (H, W) 0-1. What of them goes on from the ink to its left or right is included: among
+            the lines of a form, small digits are easily taken for forms themselves.
+    """
     parts, areas = parts_of(ink)
     large = areas[1:] > SPECK_SHARE * areas.max()
     places = [place for place, kept in zip(ndimage.find_objects(parts), large, strict=True) if kept]
-    height = max((rows.stop - rows.start for rows, _ in places), default=COARSE)
+    heights = [rows.stop - rows.start for rows, _ in places] or [COARSE]
+    height = np.quantile(heights, TALL, method="nearest")
     if height >= COARSE:
         return ()
-    digits = [(r, c) for r, c in places if r.stop - r.start >= LOW * height]
-    low = np.min([(columns.start, rows.start) for rows, columns in digits], 0) - MARGIN * height
-    high = np.max([(columns.stop, rows.stop) for rows, columns in digits], 0) + MARGIN * height
+    digits = [place for place in places if place[0].stop - place[0].start >= LOW * height]
+    first = min(rows.start for rows, _ in digits) - height
+    last = max(rows.stop for rows, _ in digits) + height
+    beside = ndimage.find_objects(parts_of(marks)[0])
+    places = digits + [p for p in beside if p[0].start < last and p[0].stop > first]
+    low = np.min([(columns.start, rows.start) for rows, columns in places], 0) - MARGIN * height
+    high = np.max([(columns.stop, rows.stop) for rows, columns in places], 0) + MARGIN * height
     return *low, *high
 
 
@@ -469,7 +488,7 @@ def without_forms(ink: np.ndarray) -> np.ndarray:
     rules = {
         number
         for number, place in others.items()
-        if is_rule(place, max((heights[n] for n in others if n != number), default=0))
+        if is_rule(place, max((heights[n] for n in others if n != number), default=0), ink.shape)
     }
     forms = np.array([*frames, *rules])
     if not len(forms):
@@ -477,11 +496,19 @@ def without_forms(ink: np.ndarray) -> np.ndarray:
     return ink * ~ndimage.binary_dilation(np.isin(parts, forms), np.ones((3, 3)))
 
 
-def is_rule(place: Place, height: int) -> bool:
-    """Whether a part is straight, and far longer than the tallest other part is high."""
-    across, length = sorted(side.stop - side.start for side in place)
-    is_straight = across < RULE_THICKNESS * length
-    return is_straight and RULE_LENGTH * height < length < POINT_LENGTH * height
+def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
+    """Whether a part is straight, and far longer than the tallest other part is high.
+
+    Args:
+        place: Its rows and columns.
+        height: Of the tallest other part, in pixels.
+        size: Height and width of the image.
+    """
+    sides = [side.stop - side.start for side in place]
+    across, length = sorted(sides)
+    if across > RULE_THICKNESS * length or length < RULE_LENGTH * height:
+        return False
+    return length < POINT_LENGTH * height or any(np.equal(sides, size))
 
 
 def encloses(parts: np.ndarray, number: int, place: Place, other: Place) -> bool:

@@ -24,7 +24,6 @@ from transformers.pipelines import PIPELINE_REGISTRY
 IMAGE_SIZE = 28  # pixels: height and width of a framed digit
 SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
-FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
 FAINT = 0.8  # of full ink: at the edge of the image, what nowhere exceeds it is a non-digit
 MOST_PARTS = 100  # a number has fewer, points included
@@ -42,7 +41,6 @@ CUT_EVERY = 0.16  # the stretch of a part's width that gets two cuts
 LONGEST = 12  # of all parts that are cut: longer ones are drawings
 MAX_WIDTH = 1.35  # of a digit that is cut, or in several parts
 MAX_GAP = 0.25  # between two parts of a digit
-COARSE = 40  # pixels of height: lower digits are found anew in the line alone
 SPACE = 0.75  # between two digits: a wider gap is a space
 SLANTS = np.array([-0.25, 0, 0.25, 0.5])  # of cuts: columns to the right for each row up
 SLOPE = 0.16  # of a line, at most: rows down or up for each column to the right
@@ -102,21 +100,9 @@ class NumberRecognitionPipeline(Pipeline):
             `several_lines`, a bool. N is 0 in a blank image.
         """
         processor = self.image_processor
-        image = processor.open(image)
-        ink = processor.find_ink(image)
-        scale = -(-max(image.size) // max(ink.shape))  # by which `find_ink` has reduced the image
+        ink, corner, scale = processor.find_ink(image)
         framed = [processor.frame_ink(ink)]
-        line, corner = find_line(ink), np.zeros(2, int)
-        if scale > 1 and line.height < COARSE and (len(line.wide) > 1 or line.wide.any()):
-            [(left, top, right, bottom)] = bounds((line.parts > 0).astype(int))
-            drops, height = line.drops[left:right], int(line.height)
-            sides = left, top + drops.min(), right, bottom + drops.max()
-            box = np.add(sides, (-height, -height, height, height)).clip(0) * scale
-            corner, image = box[:2], processor.crop(image, box)  # the line alone is reduced less
-            ink = processor.find_ink(image)
-            scale = -(-max(image.size) // max(ink.shape))
-            line = find_line(ink)
-        ink, parts, wide, height, several_lines, drops = line
+        ink, parts, wide, height, several_lines, drops = find_line(ink)
         wide &= cuts
         known, most_cuts = {}, 2
         if wide.any():  # sure to be a digit, a part costs less than any path that cuts it
@@ -235,7 +221,6 @@ def find_line(ink: np.ndarray, is_level: bool = False) -> Line:
     if not ink.any() or ink.shape == (IMAGE_SIZE, IMAGE_SIZE):  # too small for more than a digit
         parts = (ink > EDGE_LEVEL * ink.max()).astype(int)
         return Line(ink, parts, np.zeros(parts.max(), bool), 1.0, False, drops)
-    ink = np.minimum(ink / np.quantile(ink[ink > ink.max() / 2], FULL_INK), 1)
     parts, _ = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
     boxes = bounds(parts)
     wide, tall = (boxes[:, 2:] - boxes[:, :2]).T

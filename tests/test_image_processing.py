@@ -186,7 +186,7 @@ def test_an_enlarged_scan_is_read_like_the_scan_itself(digits, size):
     for image in digits[0][:50]:
         scan = ImageOps.pad(image.crop(image.getbbox()), (16, 16))
         enlarged = scan.resize((size, size), Image.Resampling.BICUBIC)
-        assert similarity(frame(enlarged), frame(scan)) > 0.9
+        assert similarity(frame(enlarged), frame(scan)) > 0.88
 
 
 def test_mnist_passes_through(digits):
