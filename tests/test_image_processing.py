@@ -183,10 +183,13 @@ def test_low_resolution_zero_that_touches_two_edges_is_read_like_one_with_a_marg
 @pytest.mark.parametrize("size", [84, 140, 224])
 def test_an_enlarged_scan_is_read_like_the_scan_itself(digits, size):
     """Closely cropped low-resolution strokes must not pass for shadows when they are enlarged."""
+    alike = []
     for image in digits[0][:50]:
         scan = ImageOps.pad(image.crop(image.getbbox()), (16, 16))
         enlarged = scan.resize((size, size), Image.Resampling.BICUBIC)
-        assert similarity(frame(enlarged), frame(scan)) > 0.88
+        alike.append(similarity(frame(enlarged), frame(scan)))
+    # The ink finder's strokes are thinner than a soft scan's: in one of the fifty it shows.
+    assert sorted(alike)[1] > 0.9 and min(alike) > 0.88
 
 
 def test_mnist_passes_through(digits):
