@@ -65,17 +65,18 @@ def predict(picture: str | None) -> dict[str, float]:
 
 
 def read(picture: str | None) -> dict:
-    """Read the handwritten number in an image: one line of digits.
+    """Read the handwritten digits in an image, line by line.
 
-    Signs, points and letters are no part of it; a piece that does not look like a digit stands as
-    "?" in the number, and a wide gap as a space. A blank image gives "".
+    A digit in doubt stands as "?" in the number, and a wide gap as a space; lines are joined by
+    newlines. Signs, points and letters are no part of it. A blank image gives "".
 
     Args:
         picture: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, of at most 64 megapixels.
 
     Returns:
-        `number`, its `score` (0 to 1), `digits` from left to right (each a `label`, a `score`, a
-        `box` in pixels: xmin, ymin, xmax, ymax), and, for what seems several lines, a `message`.
+        `number`, its `score` (0 to 1), `digits` from left to right and from top to bottom (each a
+        `label`, a `score`, a `line` from 0 on, a `box` in pixels: xmin, ymin, xmax, ymax), and
+        `ignored`, the boxes of signs that were left out.
     """
     return read_number(open_image(picture))
 

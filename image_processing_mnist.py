@@ -38,6 +38,7 @@ Place = tuple[slice, slice]  # rows and columns
 
 IMAGE_SIZE = 28  # pixels: height and width of the result
 DIGIT_SIZE = 20  # pixels: the digit's longer side in it
+LINE_HEIGHT, LINE_MARGIN = 32, 2  # pixels: of a line, margins included
 WORKING_SIZE = 224  # pixels of the shorter side: larger images are reduced, a digit needs but 20
 LONGEST = 5 * WORKING_SIZE  # pixels of the longer side: a row of digits needs more
 HUB_OPTIONS = (
@@ -293,7 +294,11 @@ class MnistImageProcessor(BaseImageProcessor):
 
     def frame_part(self, ink: np.ndarray) -> np.ndarray:
         """Cropped ink (h, w) 0-1 that may be a digit -> (28, 28) float32 0-1."""
-        return frame_digit(ink)
+        return frame_digit(ink) if ink.any() else np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32)
+
+    def frame_line(self, ink: np.ndarray) -> tuple[np.ndarray, float]:
+        """A cropped line (h, w) 0-1 -> (32, W) float32 0-1, and the width of one of its pixels."""
+        return frame_line(ink)
 
 
 def to_rgb(image: ImageLike) -> np.ndarray:
@@ -572,6 +577,25 @@ def frame_digit(digit: np.ndarray) -> np.ndarray:
     )
     framed = np.asarray(framed).clip(0, 1)
     return framed / framed.max()
+
+
+def frame_line(ink: np.ndarray) -> tuple[np.ndarray, float]:
+    """Scale a cropped line (h, w) 0-1 -> (32, W) 0-1, and how many of its pixels one of these is.
+
+    It fits 28 rows, if that makes it no longer than 1,120 columns.
+    """
+    step = max(ink.shape[0] / (LINE_HEIGHT - 2 * LINE_MARGIN), ink.shape[1] / LONGEST)
+    widened = widen(ink, MIN_STROKE * step)
+    added = (len(widened) - len(ink)) // 2
+    size = max(1, round(ink.shape[1] / step)), LINE_HEIGHT
+    margin = math.ceil(LINE_HEIGHT * step)
+    left, top = margin + added, margin + added + (ink.shape[0] - LINE_HEIGHT * step) / 2
+    line = Image.fromarray(np.pad(widened, margin).astype(np.float32)).resize(
+        size,
+        Image.Resampling.HAMMING,
+        box=(left, top, left + size[0] * step, top + LINE_HEIGHT * step),
+    )
+    return np.asarray(line).clip(0, 1), step
 
 
 def widen(digit: np.ndarray, width: float) -> np.ndarray:

@@ -21,6 +21,7 @@ import ctypes
 import shlex
 import shutil
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -37,9 +38,13 @@ from training.corrections import RELEASED_MODEL, SHEET_FILE, Corrections, load_c
 from training.data import MnistDataset, carve_validation, load_splits, to_tensors
 from training.errors import InputError, writing_to
 from training.evaluation import compute_metrics, draw_contact_sheet, plot_evaluation, plot_history
+from training.lines import make_lines
 from training.model_card import BENCHMARK_FILE, save_run, write_model_card
 from training.synthetic import make_images
 from training.trainer import MnistTrainer
+
+LINES_PER_IMAGE = 3  # of MNIST: as many lines are composed
+EVAL_LINES = 2000  # of the digits that are evaluated on
 
 
 def main() -> None:
@@ -116,7 +121,11 @@ def load_model(args: MnistTrainingArguments) -> MnistForImageClassification:
     """A new model, or the saved one that --model_name_or_path names."""
     if args.model_name_or_path is not None:
         return load_saved(args.model_name_or_path)
-    config = MnistConfig(conv_channels=args.conv_channels, dropout=args.dropout)
+    config = MnistConfig(
+        conv_channels=args.conv_channels,
+        dropout=args.dropout,
+        line_channels=args.line_channels if args.numbers else [],
+    )
     return MnistForImageClassification(config).to(memory_format=torch.channels_last)
 
 
@@ -162,13 +171,27 @@ def train(trainer: MnistTrainer, corrections: Corrections | None) -> None:
 
 
 def add_images(trainer: MnistTrainer, corrections: Corrections | None) -> None:
-    """Append synthetic images, which takes minutes, and corrections to what is trained on."""
-    dataset, is_first = trainer.train_dataset, trainer.is_world_process_zero()
+    """Add synthetic images, lines and corrections to what is trained on; it takes minutes."""
+    dataset, seed = trainer.train_dataset, trainer.args.seed
+    images, labels = dataset.images.numpy(), dataset.labels.numpy()
+
+    def made(what: str, make: Callable, *args) -> object:
+        """The same in every process."""
+        if is_first := trainer.is_world_process_zero():
+            print(f"Making {what}, which takes minutes.", flush=True)
+        return broadcast_object_list([make(*args) if is_first else None])[0]
+
+    reads_lines = trainer.args.numbers and trainer.model.line_network is not None
+    if reads_lines:
+        count = LINES_PER_IMAGE * len(images)
+        dataset.lines = made(f"{count:,} lines of digits", make_lines, images, labels, count, seed)
+    if reads_lines and (held_out := trainer.eval_dataset) is not None:
+        count = min(EVAL_LINES, len(held_out))
+        arrays = held_out.images.numpy(), held_out.labels.numpy()
+        held_out.lines = made(f"{count:,} held-out lines", make_lines, *arrays, count, seed + 1)
     if trainer.args.synthetic:
-        images, labels = dataset.images.numpy(), dataset.labels.numpy()
-        processor = trainer.processing_class
-        made = [make_images(images, labels, trainer.args.seed, processor) if is_first else None]
-        dataset.append(*broadcast_object_list(made)[0])
+        args = images, labels, seed, trainer.processing_class
+        dataset.append(*made("synthetic images", make_images, *args))
     if corrections is not None:
         corrections.add_to(dataset)
         trainer.log_metrics("corrections", corrections.record)

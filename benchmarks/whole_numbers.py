@@ -42,7 +42,7 @@ from training.evaluation import expected_calibration_error
 
 LENGTHS = (1, 2, 3, 5, 10)
 SAMPLES = 200  # numbers of a row
-TIMED = 40  # drawings: a few are doubted and cut, which takes longer
+TIMED = 40  # drawings
 
 
 def drawn(ink: Image.Image, rng: np.random.Generator) -> Image.Image:
@@ -201,7 +201,7 @@ def print_non_digits(read: Callable, fashion_mnist_dir: Path, count: int) -> Non
         *(
             row
             for row in non_digit_rows(fashion_mnist_dir)
-            if row.name in ("clothing", "scribbles")
+            if row.name.startswith(("clothing", "scribbles", "letters, all"))
         ),
     ]
     print("\n| non-digits | count | two or more digits, score >= 0.5 |\n|---|---:|---:|")
@@ -217,15 +217,16 @@ def print_non_digits(read: Callable, fashion_mnist_dir: Path, count: int) -> Non
 
 def print_times(read: Callable, classify: Callable, *digits: Callable | np.ndarray) -> None:
     """The table of times, of one thread, as ratios to `image-classification` of one digit."""
-    single, five = (
+    single, five, ten = (
         [compose(drawn, length, False, seed, *digits)[0] for seed in range(TIMED)]
-        for length in (1, 5)
+        for length in (1, 5, 10)
     )
     large = [five[0].convert("RGB").resize((4000, 3000))]
     print("\n| time as a ratio to image-classification | |\n|---|---:|")
     for name, numbers, references in (
         (f"one digit, mean of {TIMED}", single, single),
         (f"five digits, mean of {TIMED}", five, single),
+        (f"ten digits, mean of {TIMED}", ten, single),
         ("five digits, 12 megapixels", large, [photo()]),
     ):
         # In turns, as a machine is not equally fast all the time.

@@ -38,11 +38,11 @@ def check(model, digit: np.ndarray, answer: dict) -> None:
     with torch.inference_mode():
         np.testing.assert_allclose(answer["outputs"], model(maps).logits[0], atol=1e-3)
         for index, sheet in enumerate(sheets):
-            maps = model.features[7 * index : 7 * index + 7](maps)
+            maps = model.stages[index](maps)
             stage = maps[0, maps[0].mean((1, 2)).argsort(descending=True)]
             stage = stage / stage.max().clamp(min=1e-12)
             np.testing.assert_allclose(sheet.reshape(stage.shape), stage, atol=0.003)
-        dense = model.head[:4](maps)[0]
+        dense = model.dense(model.flatten(maps)).relu()[0]
     assert len(sheets) == len(model.config.conv_channels)
     np.testing.assert_allclose(dense_levels, dense / dense.max().clamp(min=1e-12), atol=0.003)
 
@@ -71,7 +71,7 @@ def test_one_pixel_sees_as_much_of_the_input_as_its_caption_says():
         stages = Inside(model).props["stages"]
     for number, stage in enumerate(stages, 1):
         pixel_values = torch.rand(200, 1, 28, 28, requires_grad=True)
-        maps = model.features[: 7 * number](pixel_values)
+        maps = model.stages[:number](pixel_values)
         assert maps.shape[1:] == (stage["count"], stage["side"], stage["side"])
         middle = maps[:, :, stage["side"] // 2, stage["side"] // 2]
         (gradient,) = torch.autograd.grad(middle.sum(), pixel_values)

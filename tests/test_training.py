@@ -252,7 +252,7 @@ class WatchedTrainer(MnistTrainer):
 
     def teacher_probabilities(self, pixel_values):
         self.taught.append(self.state.global_step)
-        self.teachers.add(self.ema.teacher.head[2].weight.sum().item())
+        self.teachers.add(self.ema.teacher.dense.weight.sum().item())
         return super().teacher_probabilities(pixel_values)
 
     def training_step(self, *args):

@@ -33,6 +33,10 @@ class MnistTrainingArguments(TrainingArguments):
         default_factory=lambda: MnistConfig().conv_channels,
         help="Channels of each stage of a new model; fewer are faster.",
     )
+    line_channels: list[int] = HfArg(  # noqa: RUF009
+        default_factory=lambda: MnistConfig().line_channels,
+        help="The same of the four stages that read lines.",
+    )
     dropout: float = HfArg(
         default=MnistConfig().dropout, help="Dropout before the dense layers of a new model."
     )
@@ -52,7 +56,10 @@ class MnistTrainingArguments(TrainingArguments):
     max_train_samples: int | None = HfArg(default=None, help="Train on the first so many only.")
     max_eval_samples: int | None = HfArg(default=None, help="Evaluate on the first so many only.")
     synthetic: bool = HfArg(
-        default=True, help="Add drawn and corrupted digits, non-digits and pieces of numbers."
+        default=True, help="Add drawn, corrupted and cut digits, and non-digits."
+    )
+    numbers: bool = HfArg(
+        default=True, help="Learn to read lines of digits as well, composed for that."
     )
     augment: bool = HfArg(
         default=True, help="Rotate, shear, scale, shift, deform, and thin or thicken digits."
@@ -151,6 +158,8 @@ def check_arguments(args: MnistTrainingArguments) -> None:
             raise InputError(f"--{name} is a fraction: at least 0 and below 1.")
     if min(args.conv_channels) < 1 or len(args.conv_channels) > 4:
         raise InputError("--conv_channels are whole numbers from 1, for one to four stages.")
+    if min(args.line_channels) < 1 or len(args.line_channels) != 4:
+        raise InputError("--line_channels are four whole numbers from 1.")
     if not 0 <= args.seed < 2**32:
         raise InputError("--seed is a whole number from 0 to 4294967295.")
     if any(n is not None and n < 1 for n in (args.max_train_samples, args.max_eval_samples)):

@@ -10,6 +10,7 @@ from datasets.exceptions import DatasetsError
 
 from image_processing_mnist import MnistImageProcessor
 from training.errors import InputError
+from training.lines import Lines
 
 NUM_LABELS = 10
 NON_DIGIT_LABEL = -1
@@ -26,24 +27,28 @@ class MnistDataset(torch.utils.data.Dataset):
         images: (N, 28, 28) uint8, 0 (background) to 255 (ink).
         labels: (N,) int64, 0-9, or -1 for a non-digit.
         num_added: How many of the images, the last ones, `append` has added.
+        lines: Lines of digits, of which each batch of images brings a batch along.
     """
 
     images: torch.Tensor
     labels: torch.Tensor
     num_added: int = 0
+    lines: Lines | None = None
 
     def __len__(self) -> int:
         return len(self.images)
 
     def __getitems__(self, indices: list[int]) -> dict[str, torch.Tensor]:
-        """`pixel_values` (B, 1, 28, 28) uint8, and `labels` (B, 10) float32.
+        """`pixel_values` (B, 1, 28, 28) uint8, `labels` (B, 10) float32, and a batch of lines.
 
-        Labels are one-hot, but for non-digits, of which each digit is a tenth.
+        Labels are one-hot, but for non-digits, of which each digit is a tenth. The indices, which
+        the sampler has drawn, decide which lines they are.
         """
         labels = self.labels[indices]
         one_hot = F.one_hot(labels.clamp(min=0), NUM_LABELS).float()
         one_hot[labels == NON_DIGIT_LABEL] = 1 / NUM_LABELS
-        return {"pixel_values": self.images[indices].unsqueeze(1), "labels": one_hot}
+        lines = self.lines.batch(np.random.default_rng(indices)) if self.lines else {}
+        return {"pixel_values": self.images[indices].unsqueeze(1), "labels": one_hot} | lines
 
     def append(self, images: np.ndarray, labels: np.ndarray) -> None:
         """Add other images (M, 28, 28) uint8 with labels (M,)."""

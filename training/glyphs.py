@@ -84,6 +84,17 @@ def make_glyph(ink: np.ndarray) -> Glyph | None:
     return Glyph(np.int8((distances * STEPS).clip(-127, 127)), float(pen))
 
 
+def glyph_of_image(image: np.ndarray) -> Glyph | None:
+    """A glyph of one of MNIST's images, (28, 28) uint8."""
+    enlarged = Image.fromarray(image).resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
+    return make_glyph(np.asarray(enlarged, np.float32) / 255)
+
+
+def glyph_by_hand(label: str, rng: np.random.Generator) -> Glyph | None:
+    """A glyph of a digit, or of a sign if the label is "-", as some hand writes it."""
+    return make_glyph(draw(write(label, rng), rng.uniform(4, 9)))
+
+
 def make_glyphs(images: np.ndarray, count: int, seed: int) -> list[Glyph]:
     """Glyphs: 45% of MNIST's digits, 35% of digits by hand, 20% of other characters and scribbles.
 
@@ -98,14 +109,12 @@ def make_glyphs(images: np.ndarray, count: int, seed: int) -> list[Glyph]:
         rng = np.random.default_rng((seed, number))
         kind = number % 20
         if kind < 9:
-            image = Image.fromarray(images[order[(number // 20 * 9 + kind) % len(order)]])
-            image = image.resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
-            return make_glyph(np.asarray(image, np.float32) / 255)
+            return glyph_of_image(images[order[(number // 20 * 9 + kind) % len(order)]])
         if kind < 16:
-            return make_glyph(draw(write(str(rng.integers(10)), rng), rng.uniform(4, 9)))
+            return glyph_by_hand(str(rng.integers(10)), rng)
         if kind < 18:
             return make_glyph(printed(rng.choice([*string.ascii_letters, *string.digits]), rng))
-        return make_glyph(scribble(rng) if kind == 18 else draw(write(NON_DIGIT, rng), 6))
+        return make_glyph(scribble(rng)) if kind == 18 else glyph_by_hand(NON_DIGIT, rng)
 
     with Parallel(n_jobs=-1 if count > 2000 else 1) as parallel:
         made = parallel(delayed(make)(number) for number in range(count))

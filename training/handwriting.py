@@ -46,7 +46,7 @@ def vary(strokes: Strokes, rng: np.random.Generator) -> Strokes:
     wobble = rng.choice([0.02, 0.035, 0.05])
     # Neighbouring points deviate alike: a smooth random field, a sum of sines.
     frequency, phase = rng.normal(0, 2.5, (4, 2, 2)), rng.uniform(0, 2 * np.pi, (4, 2))
-    aspect = np.exp(rng.normal(-0.45, 0.28))
+    aspect = np.exp(rng.normal(-0.35, 0.38)).clip(0.25, 1.5)
     shear, angle = rng.normal(0.12, 0.22), rng.normal(0, 0.07)
     rotation = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
     drift = rng.normal(0, 0.02, 2)

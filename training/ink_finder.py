@@ -41,7 +41,7 @@ class InkFinderArguments(TrainingArguments):
     )
     num_eval_images: int = field(default=1000, metadata={"help": "Held-out images at the end."})
     ema_decay: float = field(default=0.999, metadata={"help": "Of the weights' average, a step."})
-    max_steps: int = 8000
+    max_steps: int = 12_000
     per_device_train_batch_size: int = 32
     learning_rate: float = 3e-3
     weight_decay: float = 0.02

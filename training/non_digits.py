@@ -20,14 +20,16 @@ def printed_sign(rng: np.random.Generator) -> np.ndarray:
 
 
 def handwritten_sign(rng: np.random.Generator) -> np.ndarray:
-    """A letter or sign by hand, or two digits side by side, which are no single digit."""
-    if rng.random() < 0.8:
-        strokes = write(NON_DIGIT, rng)
-    else:
-        strokes = []
-        for place in range(2):
-            offset = (0.9 * place, rng.normal(0, 0.05))
-            strokes += [stroke + offset for stroke in write(str(rng.integers(10)), rng)]
+    """A letter or sign by hand."""
+    return draw(write(NON_DIGIT, rng), random_pen_width(rng))
+
+
+def two_digits(rng: np.random.Generator) -> np.ndarray:
+    """Two digits side by side, which are no single digit."""
+    strokes = []
+    for place in range(2):
+        offset = (0.9 * place, rng.normal(0, 0.05))
+        strokes += [stroke + offset for stroke in write(str(rng.integers(10)), rng)]
     return draw(strokes, random_pen_width(rng))
 
 
@@ -88,7 +90,14 @@ def noise(rng: np.random.Generator) -> np.ndarray:
 
 
 # The share of each kind.
-NON_DIGITS = {printed_sign: 0.35, handwritten_sign: 0.12, scribble: 0.22, shape: 0.23, noise: 0.08}
+NON_DIGITS = {
+    printed_sign: 0.33,
+    handwritten_sign: 0.1,
+    two_digits: 0.08,
+    scribble: 0.2,
+    shape: 0.22,
+    noise: 0.07,
+}
 
 
 def random_non_digit(rng: np.random.Generator) -> np.ndarray:

@@ -26,7 +26,7 @@ from training.non_digits import shape
 
 SIZE = InkFinder.SIZE  # pixels a side
 FINER = 3  # lines are drawn so many times as large, for smooth edges
-BLANK_SHARE = 0.1
+BLANK_SHARE = 0.15
 OUTWARD = np.array([-1, -1, 1, 1])  # of the sides of a box
 Y, X = np.mgrid[0:SIZE, 0:SIZE].astype(np.float32) / SIZE
 
@@ -44,7 +44,7 @@ def photograph(glyphs: Sequence[Glyph], rng: Generator) -> tuple[np.ndarray, np.
     circle, form = np.zeros((2, SIZE, SIZE), np.float32)
     if rng.random() < 0.09:
         circle = draw_lines(rng, {circle_around: 1}, writing)
-    elif rng.random() < 0.4:
+    elif rng.random() < 0.5:
         form = draw_lines(rng, FORMS, writing)
     background, ink = two_colours(rng)
     is_photo = rng.random() < 0.65
@@ -79,9 +79,7 @@ def photograph(glyphs: Sequence[Glyph], rng: Generator) -> tuple[np.ndarray, np.
     layers = np.uint8(scene.clip(0, 1) * 255 + 0.5)
     image = Image.fromarray(layers[:3].transpose(1, 2, 0))
     if rng.random() < (0.6 if is_photo else 0.2):
-        file = io.BytesIO()
-        image.save(file, "JPEG", quality=int(rng.integers(30, 96)))
-        image = Image.open(file)
+        image = as_jpeg(image, rng)
     return np.asarray(image), layers[3:]
 
 
@@ -241,7 +239,7 @@ def circle_around(box: np.ndarray, rng: Generator) -> list[Points]:
     return [(box[2:] + box[:2]) / 2 + radius * np.hstack([np.cos(turn), np.sin(turn)]) * drift]
 
 
-FORMS = {ruled: 0.18, squared: 0.18, margin_line: 0.3, box_around: 0.17, cells: 0.17}
+FORMS = {ruled: 0.14, squared: 0.14, margin_line: 0.38, box_around: 0.14, cells: 0.2}
 
 
 def draw_lines(rng: Generator, kinds: dict, writing: np.ndarray) -> np.ndarray:
@@ -369,7 +367,7 @@ def shadow(scene: np.ndarray, rng: Generator) -> np.ndarray:
         shade = half_plane(rng, softness)
         if rng.random() < 0.4:
             shade = shade * half_plane(rng, softness)
-        scene = lit(scene, 1 - rng.uniform(0.1, 0.7) * shade)
+        scene = lit(scene, 1 - rng.uniform(0.1, 0.75) * shade)
     return scene
 
 
@@ -379,7 +377,7 @@ def lit(scene: np.ndarray, light: np.ndarray) -> np.ndarray:
     return scene
 
 
-ON_PHOTOS = {table: 0.2, fold: 0.1, uneven_light: 0.7, shadow: 0.4}
+ON_PHOTOS = {table: 0.2, fold: 0.1, uneven_light: 0.7, shadow: 0.5}
 
 
 def exposed(scene: np.ndarray, rng: Generator) -> np.ndarray:
@@ -391,7 +389,9 @@ def exposed(scene: np.ndarray, rng: Generator) -> np.ndarray:
     if rng.random() < 0.4:
         noise = 2 * ndimage.uniform_filter(noise, (0, 2, 2))
     strength = rng.uniform(0.003, 0.05 if rng.random() < 0.8 else 0.12) * light**0.7
-    pixels += min(strength, pixels.std() + 0.002) * noise  # what is written stays visible
+    if scene[3:].any():  # what is written stays visible
+        strength = min(strength, pixels.std() + 0.002)
+    pixels += strength * noise
     return scene
 
 
@@ -442,6 +442,15 @@ def low_resolution(scene: np.ndarray, rng: Generator) -> np.ndarray:
     image = image.resize(size, Image.Resampling.BOX).resize((SIZE, SIZE), back)
     scene[:3] = np.asarray(image, np.float32).transpose(2, 0, 1) / 255
     return scene
+
+
+def as_jpeg(image: Image.Image, rng: Generator) -> Image.Image:
+    """Compressed at one to three times its size: an image is reduced before its ink is found."""
+    factor = int(rng.integers(1, 4))
+    file = io.BytesIO()
+    image = image.resize((SIZE * factor, SIZE * factor), Image.Resampling.BILINEAR)
+    image.save(file, "JPEG", quality=int(rng.integers(30, 96)))
+    return Image.open(file).reduce(factor)
 
 
 AFTERWARDS = {straightened: 0.12, pasted: 0.12, low_resolution: 0.2}

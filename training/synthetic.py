@@ -2,23 +2,25 @@
 
     images, labels = make_images(mnist_images, mnist_labels, seed=42)
 
-Four kinds: digits by hand as people write them elsewhere, MNIST's digits corrupted, non-digits, and
-pieces of numbers. All are framed by the image processor, as a visitor's images are.
+Four kinds: digits by hand as people write them elsewhere, MNIST's digits corrupted, digits that are
+cut from a line of three, and non-digits. All are framed by the image processor, as a visitor's
+images are.
 """
 
 import numpy as np
 from joblib import Parallel, delayed
+from tqdm import tqdm
 
 from image_processing_mnist import MnistImageProcessor
 from training.corruptions import corrupted
 from training.data import NON_DIGIT_LABEL
 from training.handwriting import handwritten_digit
+from training.lines import cut_digit
 from training.non_digits import random_non_digit
-from training.pieces import random_piece
 from training.printed import printed
 
 # Synthetic images of each kind, per training image.
-SHARES = {"handwritten": 0.45, "corrupted": 0.35, "non_digits": 0.25, "pieces": 0.25}
+SHARES = {"handwritten": 0.5, "corrupted": 0.35, "non_digits": 0.3, "cut": 0.15}
 PRINTED_SHARE = 0.04  # of the handwritten kind: people show printed digits, too
 BLANK_EVERY = 100  # one non-digit in so many is blank
 ATTEMPTS = 20  # at most so many, until the framed image is not blank
@@ -46,7 +48,8 @@ def make_images(
     ]
     # In batches, each with one copy of the processor.
     with Parallel(n_jobs=-1 if len(tasks) > 5000 else 1, batch_size=500) as parallel:
-        pairs = parallel(delayed(make_image)(*task, processor) for task in tasks)
+        progress = tqdm(tasks, "synthetic images")
+        pairs = parallel(delayed(make_image)(*task, processor) for task in progress)
     made = np.array([image for image, _ in pairs], np.uint8).reshape(-1, *images.shape[1:])
     made_labels = np.array([label for _, label in pairs], np.int64)
     made[np.flatnonzero(made_labels == NON_DIGIT_LABEL)[::BLANK_EVERY]] = 0
@@ -64,7 +67,7 @@ def make_image(
 
     Args:
         kind: A key of `SHARES`.
-        digits: (3,) 0-9; pieces are of numbers of all three, other kinds show the first.
+        digits: (3,) 0-9; the first is shown, cut from a line of all three.
         images: (3, 28, 28) uint8, MNIST's images of these digits.
         seed: The same seed makes the same image.
         processor: Frames it.
@@ -76,9 +79,8 @@ def make_image(
     rng = np.random.default_rng(seed)
     for _ in range(ATTEMPTS):
         label = int(digits[0])
-        if kind == "pieces":
-            framed, label = random_piece(digits, images, rng)
-            framed = np.uint8(framed * 255 + 0.5)
+        if kind == "cut":
+            framed = np.uint8(processor.frame_part(cut_digit(digits, images, rng)) * 255 + 0.5)
         elif kind == "non_digits":
             framed, label = frame(random_non_digit(rng)), NON_DIGIT_LABEL
         elif kind == "corrupted":

@@ -1,9 +1,11 @@
 """A `Trainer` that augments batches, averages the weights, and ends with self-distillation."""
 
+import math
 import shutil
 from importlib.metadata import version
 from pathlib import Path
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from huggingface_hub import HfApi
@@ -11,11 +13,12 @@ from torch.optim.lr_scheduler import LRScheduler, SequentialLR
 from transformers import Trainer
 from transformers.modeling_outputs import ImageClassifierOutput
 
-from pipeline_mnist import NumberRecognitionPipeline
+from pipeline_mnist import NumberRecognitionPipeline, best_path
 from training.augmentation import Augmentation, views
 from training.data import scale_pixels
 from training.ema import ExponentialMovingAverage
 from training.errors import InputError, writing_to
+from training.lines import Lines
 
 TEACHER_WEIGHT = 0.8  # of the teacher's answer in the target; the label has the rest
 DISTILLATION_LR_FACTOR = 1 / 3  # the peak learning rate while distilling, per --learning_rate
@@ -67,7 +70,8 @@ class MnistTrainer(Trainer):
         """Categorical cross-entropy of a batch as `MnistDataset` gives it.
 
         In training, of augmented images, with the teacher's answer in the targets when it is time
-        for that; in evaluation, of the average.
+        for that, and of lines the loss of connectionist temporal classification (Graves et al.
+        2006) a digit; in evaluation, of the average.
         """
         pixel_values, labels = scale_pixels(inputs["pixel_values"]), inputs["labels"]
         if not model.training:
@@ -82,13 +86,16 @@ class MnistTrainer(Trainer):
         targets = labels
         if step >= start:
             targets = torch.lerp(labels, self.teacher_probabilities(pixel_values), TEACHER_WEIGHT)
-        logits = model(pixel_values).logits
+        lines = scale_pixels(inputs["lines"]) if "lines" in inputs else None
+        outputs = model(pixel_values, lines=lines)
+        logits = outputs.logits
         is_digit = labels.amax(1) > 0.5  # and no tenth of each
         self.correct += ((logits.argmax(1) == labels.argmax(1)) & is_digit).sum()
         self.seen += is_digit.sum()
-        return F.cross_entropy(
+        loss = F.cross_entropy(
             logits.float(), targets, label_smoothing=self.args.label_smoothing_factor
         )
+        return loss if lines is None else loss + line_loss(outputs.line_logits, inputs)
 
     @torch.no_grad()
     def teacher_probabilities(self, pixel_values: torch.Tensor) -> torch.Tensor:
@@ -103,6 +110,16 @@ class MnistTrainer(Trainer):
             logs["accuracy"] = float(self.correct / self.seen)
             self.correct = self.seen = 0
         super().log(logs, *args, **kwargs)
+
+    def evaluation_loop(self, dataloader, *args, metric_key_prefix: str = "eval", **kwargs):
+        """`Trainer.evaluation_loop`, and how many of the dataset's lines are wholly right, 0-1."""
+        output = super().evaluation_loop(
+            dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
+        )
+        if (lines := dataloader.dataset.lines) is not None:
+            accuracy = line_accuracy(self.ema.module, lines, self.args.device)
+            output.metrics[f"{metric_key_prefix}_line_accuracy"] = accuracy
+        return output
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
         """`Trainer.evaluate`, of the average."""
@@ -142,3 +159,34 @@ class MnistTrainer(Trainer):
 
     def create_model_card(self, *args, **kwargs) -> None:
         """Nothing: `Trainer.push_to_hub` would overwrite the card that train.py writes."""
+
+
+def line_loss(logits: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """The mean loss a digit of logits (B, columns, 11) of a batch as `Lines` gives it."""
+    labels = inputs["line_labels"]
+    lengths = (labels >= 0).sum(1)
+    losses = F.ctc_loss(
+        logits.float().log_softmax(-1).transpose(0, 1),
+        labels.clamp(min=0),
+        inputs["line_columns"],
+        lengths,
+        blank=logits.shape[-1] - 1,
+        reduction="none",
+        zero_infinity=True,  # of digits too close to each other for the columns
+    )
+    return (losses / lengths.clamp(min=1)).mean()
+
+
+@torch.inference_mode()
+def line_accuracy(model: torch.nn.Module, lines: Lines, device: torch.device) -> float:
+    """The share of lines whose best path gives all of their digits, 0-1."""
+    correct = 0
+    for chosen in np.array_split(np.arange(len(lines)), math.ceil(len(lines) / 64)):
+        batch = lines.select(chosen, np.zeros(len(chosen), int))
+        logits = model.read_lines(scale_pixels(batch["lines"].to(device))).float().cpu().numpy()
+        for of_line, count, labels in zip(
+            logits, batch["line_columns"], batch["line_labels"].tolist(), strict=True
+        ):
+            found = of_line[best_path(of_line[:count])].argmax(1).tolist()
+            correct += found == [label for label in labels if label >= 0]
+    return correct / len(lines)

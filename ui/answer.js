@@ -7,7 +7,7 @@ const percent = (share) => (share > 0.99 ? ">99" : (100 * share).toFixed(share <
 
 function choose(digits, chosen) {
   shown = digits[chosen];
-  [...tiles.children].forEach((tile, i) => tile.setAttribute("aria-pressed", i === chosen));
+  tiles.querySelectorAll("button").forEach((tile, i) => tile.setAttribute("aria-pressed", i === chosen));
   find(".why").classList.toggle("idle", !shown);
   element.querySelectorAll("[data-digit]").forEach((bar, i) => {
     const probability = shown?.probabilities[i] ?? 0;
@@ -28,12 +28,13 @@ function choose(digits, chosen) {
 
 function show() {
   const { kind, text = "", line = props.invitation, digits = [] } = props.value ?? {};
-  const length = text.length > 12 ? "long longer" : text.length > 2 ? "long" : "";
+  const length = text.length > 12 || text.includes("\n") ? "long longer" : text.length > 2 ? "long" : "";
   find(".verdict").className = ["verdict", kind, length].join(" ");
   find(".top").textContent = text;
   find(".line").textContent = line;
   tiles.innerHTML = "";
   for (const [i, digit] of digits.length > 1 ? digits.entries() : []) {
+    if (digit.line > digits[Math.max(i - 1, 0)].line) tiles.appendChild(document.createElement("hr"));
     const tile = tiles.appendChild(document.createElement("button"));
     tile.type = "button";
     tile.innerHTML = `<canvas></canvas><b>${digit.label}</b>${percent(confidence(digit))}`;

@@ -5,6 +5,7 @@ line         sentences, beside the text; the last two kinds have no more, but fo
 text         what was read
 digits       one dict for each digit:
     label            "0" to "9", or "?"
+    line             which line it stands in, from 0 on
     probabilities    ten floats 0-1
     seen, saliency   28x28 levels 0-255, in base64: the model's input, and how much each pixel
                      supports the answer; saliency is "" while the pen moves
@@ -18,10 +19,9 @@ import gradio as gr
 import numpy as np
 import torch
 
-from modeling_mnist import IMAGE_SIZE
 from pipeline_mnist import NumberRecognitionPipeline
 from ui.images import open_image
-from ui.saliency import classify, levels, saliency_maps
+from ui.saliency import levels, saliency_maps
 
 HINT_BELOW = 0.8  # confidence under which the second guess is named, too
 MAX_CHARACTERS = 200_000  # of a data URL; sheet.js sends fewer
@@ -32,69 +32,74 @@ INVITATION = "Write a digit or a number, or drop an image of one."
 def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
     """The answers to what sheets sent, {"image": data URL, "resting": whether the pen rests} each.
 
-    Anyone can send anything: what cannot be read fails alone. The candidates of all images are
-    classified in one batch.
+    Anyone can send anything: what cannot be read fails alone. The lines of all images are read in
+    one batch, and their digits in another.
     """
-    answers, found = {}, {}
+    answers, opened = {}, {}
     for index, sent in enumerate(sheets):
         try:
             content = sent["image"][:MAX_CHARACTERS].partition(";base64,")[2]
             file = io.BytesIO(base64.b64decode(content, validate=True))
-            image = open_image(file, MAX_SENT_PIXELS)
-            about = {"size": image.size, "resting": bool(sent["resting"])}
-            found[index] = read.preprocess(image, cuts=about["resting"]) | about
+            image, resting = open_image(file, MAX_SENT_PIXELS), bool(sent["resting"])
+            opened[index] = read.preprocess(image), image.size, resting
         except (TypeError, KeyError, AttributeError, ValueError, gr.Error):
             problem = "The sheet did not arrive whole. Please write once more."
             answers[index] = {"kind": "error", "line": problem}
-    batch = [torch.empty(0, 1, IMAGE_SIZE, IMAGE_SIZE)]
-    batch += [candidates["pixel_values"] for candidates in found.values()]
-    probabilities = classify(read.model, torch.cat(batch))
-    for index, candidates in found.items():
-        count = len(candidates["pixel_values"])
-        answers[index] = describe(read, candidates, probabilities[:count])
-        probabilities = probabilities[count:]
+    with torch.inference_mode():
+        found = read.read([image for image, _, _ in opened.values()])
+    for (index, (image, size, resting)), result in zip(opened.items(), found, strict=True):
+        share = image["scale"] / np.tile(size, 2), np.tile(image["corner"], 2) / np.tile(size, 2)
+        answers[index] = describe(read, result, share, resting)
     return [answers[index] for index in range(len(sheets))]
 
 
-def describe(read: NumberRecognitionPipeline, candidates: dict, probabilities: np.ndarray) -> dict:
-    """The answer to an image, of whose candidates these are the probabilities (N, 10).
+def describe(
+    read: NumberRecognitionPipeline,
+    found: dict,
+    share: tuple[np.ndarray, np.ndarray],
+    resting: bool,
+) -> dict:
+    """The answer to an image, of what the pipeline has found in it.
 
-    Where the number and half of its digits are in doubt, `digits` is the whole image as one. Only
-    where the pen rests are touching digits cut, and are there saliency maps: else the next image
-    comes before anyone could study them.
+    Its boxes times the first of `share`, plus the second, are shares of the image. There are
+    saliency maps only where the pen rests: else the next image comes before anyone could study
+    them.
     """
-    config, threshold = read.model.config, read.model.config.confidence_threshold
-    path, score = read.find_path(candidates, probabilities)
-    if not path:
+    read_digits, score = found["digits"], found["score"]
+    if not read_digits:
         return {"kind": "invitation", "line": f"Nothing is written here yet.\n{INVITATION}"}
-    if score < threshold and (probabilities[path].max(1) < threshold).mean() >= 0.5:
-        path, score = [0], float(probabilities[0].max())
+    config, is_number = read.model.config, len(read_digits) > 1
     percent = ">99%" if score > 0.99 else f"{score:.0%}"
     line = f"Confidence: {percent}"
-    first, second = (config.id2label[i] for i in (-probabilities[path[0]]).argsort()[:2])
-    if len(path) > 1:
+    first, second = (
+        config.id2label[i] for i in read_digits[0].probabilities.argsort()[:-3:-1].tolist()
+    )
+    if is_number:
         line += "\nThe digit framed below is the least confident." if score < HINT_BELOW else ""
-    elif score < threshold and candidates["several_lines"]:
-        line = "These seem to be several lines. Write one line."
-    elif score < threshold:
+    elif score < config.confidence_threshold:
         line = f"This does not look like a digit.\nBest guess: {first} ({percent})"
     elif score < HINT_BELOW:
         line += f"\nSecond guess: {second}. Write it more clearly?"
-    inputs = candidates["pixel_values"][path]
-    maps = saliency_maps(read.model, inputs) if candidates["resting"] else None
+    if count := len(found["ignored"]):
+        signs = "A sign was" if count == 1 else "Signs were"
+        line += f"\n{signs} left out: only digits are read."
+    inputs = torch.from_numpy(np.array([digit.pixels for digit in read_digits])[:, None])
+    maps = saliency_maps(read.model, inputs) if resting else [None] * len(inputs)
     digits = [
         {
-            "label": read.spell(candidates, probabilities, [index]),
-            "probabilities": [round(float(p), 4) for p in probabilities[index]],
-            "seen": levels(inputs[place, 0].numpy()),
-            "saliency": levels(maps[place]) if maps is not None else "",
+            "label": read.spell([digit]).strip(),
+            "line": digit.line,
+            "probabilities": [round(float(p), 4) for p in digit.probabilities],
+            "seen": levels(digit.pixels),
+            "saliency": "" if saliency is None else levels(saliency),
         }
-        for place, index in enumerate(path)
+        for digit, saliency in zip(read_digits, maps, strict=True)
     ]
+    boxes = np.array([digit.box for digit in read_digits]) * share[0] + share[1]
     return {
-        "kind": "answer" if score >= threshold else "doubt",
-        "text": read.spell(candidates, probabilities, path),
+        "kind": "answer" if score >= config.confidence_threshold else "doubt",
+        "text": read.spell(read_digits),
         "line": line,
         "digits": digits,
-        "boxes": (candidates["boxes"][path] / (candidates["size"] * 2)).tolist() * (len(path) > 1),
+        "boxes": boxes.tolist() if is_number else [],
     }

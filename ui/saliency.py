@@ -5,7 +5,6 @@ import base64
 import numpy as np
 import torch
 from scipy import ndimage
-from torch import nn
 from transformers import PreTrainedModel
 
 SMOOTHING = 1.0  # pixels: standard deviation of the Gaussian that joins neighbours into strokes
@@ -43,11 +42,10 @@ def trace(model: PreTrainedModel, digits: np.ndarray) -> list[dict]:
              0-255 of the layer's maximum, in base64
     outputs  ten logits
     """
-    relus = [module for module in model.modules() if isinstance(module, nn.ReLU)]
     layers = []
     hooks = [
-        relu.register_forward_hook(lambda *passed: layers.append(passed[-1]))
-        for relu in (*relus[1::2], relus[-1])  # a stage has two, the dense layer one
+        layer.register_forward_hook(lambda *passed: layers.append(passed[-1].relu()))
+        for layer in (*model.stages, model.dense)
     ]
     with torch.inference_mode():
         logits = model(torch.from_numpy(digits)[:, None] / 255).logits

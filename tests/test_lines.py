@@ -1,0 +1,105 @@
+"""Lines of digits: what is composed to learn from, and how their ink is divided."""
+
+import numpy as np
+import pytest
+import torch
+
+from image_processing_mnist import frame_line
+from pipeline_mnist import COLUMN, PADDING, best_path, find_lines
+from training.lines import Lines, make_lines
+from training.trainer import line_loss
+
+
+@pytest.fixture(scope="module")
+def composed(digits) -> Lines:
+    images = np.stack([np.asarray(image) for image in digits[0]])
+    return make_lines(images, digits[1], 200, seed=3)
+
+
+def test_the_same_seed_composes_the_same_lines(digits, composed):
+    images = np.stack([np.asarray(image) for image in digits[0]])
+    again, other = (make_lines(images, digits[1], 200, seed) for seed in (3, 4))
+    assert torch.equal(composed.pixels, again.pixels) and torch.equal(composed.labels, again.labels)
+    assert composed.pixels.shape != other.pixels.shape
+
+
+def test_lines_are_of_all_lengths_and_some_are_no_number(composed):
+    lengths = (composed.labels >= 0).sum(1)
+    assert composed.pixels.dtype == torch.uint8 and composed.pixels.shape[0] == 32
+    assert len(composed) == 200 and composed.starts[-1] == composed.pixels.shape[1]
+    assert set(composed.labels.unique().tolist()) == {-1, *range(10)}
+    assert 5 <= (lengths == 0).sum() <= 35 and lengths.max() >= 11
+    # A digit takes a few columns at least, or there is no path through the logits.
+    widths = torch.from_numpy(np.diff(composed.starts))
+    assert (widths + 2 * PADDING >= COLUMN * lengths).all()
+
+
+def test_a_batch_is_of_similar_width_and_the_same_generator_gives_it_again(composed):
+    batch, again = (composed.batch(np.random.default_rng(1)) for _ in range(2))
+    lines, columns = batch["lines"], batch["line_columns"]
+    assert all(torch.equal(batch[name], again[name]) for name in batch)
+    assert lines.shape[1:3] == (1, 32) and lines.shape[3] == COLUMN * columns.max()
+    assert len(lines) == len(columns) == len(batch["line_labels"]) > 1
+    widths = np.diff(composed.starts)
+    whole = composed.select(np.arange(200), np.zeros(200, int))
+    first = composed.pixels[:, : widths[0]]
+    assert torch.equal(whole["lines"][0, 0, :, PADDING : PADDING + widths[0]], first)
+    assert whole["lines"].sum() == composed.pixels.sum()
+
+
+def test_the_loss_is_that_of_the_digits_in_their_order():
+    logits = torch.full((1, 6, 11), -9.0)
+    logits[0, range(6), [10, 3, 10, 3, 7, 10]] = 9
+    inputs = {"line_columns": torch.tensor([6]), "line_labels": torch.tensor([[3, 3, 7, -1]])}
+    assert line_loss(logits, inputs) < 0.01
+    inputs["line_labels"] = torch.tensor([[3, 7, 7, -1]])
+    assert line_loss(logits, inputs) > 1
+    inputs["line_labels"] = torch.full((1, 4), -1)  # no number
+    assert line_loss(logits.roll(1, 2), inputs) > 1
+
+
+def test_the_best_path_gives_each_digit_once():
+    labels = [10, 3, 3, 10, 3, 7, 7, 10]
+    seen = np.full((8, 11), -9.0)
+    seen[range(8), labels] = -1
+    seen[2, 3] = -0.5
+    assert best_path(seen).tolist() == [2, 4, 5]
+    assert best_path(seen[:1]).tolist() == []
+
+
+def test_the_ink_is_divided_by_the_columns_and_the_rest_is_ignored():
+    """Two bars that a bridge joins, a bar with a dash above it, a point, and a rule below all."""
+    ink = np.zeros((120, 300), np.float32)
+    for left in (20, 80, 160):
+        ink[20:80, left : left + 10] = 1
+    ink[48:52, 20:90] = 1  # from the first to the second
+    ink[10:14, 160:175] = 1  # above the third
+    ink[72:80, 130:138] = 1
+    ink[92:95, 10:240] = 1
+    ink[5:7, 290:292] = 1  # dirt
+    (line,) = find_lines(ink)
+    _, line.step = frame_line(line.ink)
+    columns = [
+        round(((x - line.corner[0]) / line.step + PADDING) / COLUMN - 0.5) for x in (25, 85, 165)
+    ]
+    seen = np.full((max(columns) + 3, 11), -9, np.float32)
+    seen[:, 10] = -1
+    seen[columns, 1] = 0
+    line.divide(torch.from_numpy(seen))
+    boxes = [(20, 20, 55, 80), (55, 20, 90, 80), (160, 10, 175, 80)]
+    # A column of the logits is ten of these pixels wide.
+    np.testing.assert_allclose(line.boxes, boxes, atol=6)
+    np.testing.assert_allclose(line.ignored, [(130, 72, 138, 80), (10, 92, 240, 95)], atol=1)
+    assert sum(map(np.sum, line.digits)) == pytest.approx(ink[:85, :180].sum() - 64)
+
+
+def test_rows_are_lines_from_top_to_bottom_tilted_or_not():
+    ink = np.zeros((400, 500), np.float32)
+    for row in range(3):
+        for place in range(6):
+            top, left = 60 + 110 * row + 5 * place, 30 + 75 * place
+            ink[top : top + 50, left : left + 8] = 1
+    lines = find_lines(ink)
+    assert [line.corner[1] for line in lines] == pytest.approx([60, 170, 280], abs=2)
+    assert all(line.parts.max() == 6 and line.ink.sum() == 6 * 400 for line in lines)
+    assert find_lines(np.zeros((50, 50), np.float32)) == []
