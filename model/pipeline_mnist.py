@@ -11,7 +11,7 @@ network sees each digit alone. Their probabilities are multiplied.
 
 import math
 from dataclasses import dataclass
-from itertools import islice, pairwise
+from itertools import chain, islice, pairwise
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +27,7 @@ COLUMN, PADDING = 4, 8  # pixels of a line: a column of its logits, and what is 
 SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
+ONE_DIGIT = 0.95  # confidence of all ink as one digit from which it is one
 MIN_PARTS = 4  # of an image that is rotated if it is in doubt
 MOST_PARTS = 300  # a page of digits has fewer, points included
 # Lengths, as multiples of a part's height.
@@ -69,23 +70,15 @@ class NumberRecognitionPipeline(Pipeline):
         return super().get_iterator(inputs, num_workers, 1, *parameters)
 
     def preprocess(self, image: Image.Image | str | Path) -> dict:
-        """The lines of an image of any kind that the image processor takes, and all of it as one.
+        """The ink of an image of any kind that the image processor takes, and all of it as a digit.
 
         Returns:
-            `lines`, each a `Line`; `whole`, (28, 28) float32 0-1, all ink framed as one digit;
-            and the `ink`, its `corner` and `scale`, as the image processor's `find_ink` gives them.
+            `ink`, `corner` and `scale`, as the image processor's `find_ink` gives them; `whole`,
+            (28, 28) float32 0-1, framed as one digit.
         """
         ink, corner, scale = self.image_processor.find_ink(image)
-        return self.find_lines(ink) | {"corner": corner, "scale": scale}
-
-    def find_lines(self, ink: np.ndarray) -> dict:
-        """What `preprocess` gives of ink (H, W) 0-1."""
-        lines = []
-        if self.model.line_network is not None and ink.shape != (IMAGE_SIZE, IMAGE_SIZE):
-            lines = find_lines(ink)
-        for line in lines:
-            line.pixels, line.step = self.image_processor.frame_line(line.ink)
-        return {"ink": ink, "lines": lines, "whole": self.image_processor.frame_ink(ink)}
+        whole = self.image_processor.frame_ink(ink)
+        return {"ink": ink, "corner": corner, "scale": scale, "whole": whole}
 
     def _forward(self, image: dict) -> dict:
         (found,) = self.read([image])
@@ -95,63 +88,73 @@ class NumberRecognitionPipeline(Pipeline):
 
     def is_on_its_side(self, image: dict) -> bool:
         """Whether an image of several parts is read if it is rotated by 90 degrees either way."""
-        if sum(line.parts.max() for line in image["lines"]) < MIN_PARTS:
+        if ndimage.label(image["ink"] > EDGE_LEVEL)[1] < MIN_PARTS:
             return False
-        rotated = self.read([self.find_lines(np.rot90(image["ink"], turn)) for turn in (1, 3)])
+        rotated = self.read([image | {"ink": np.rot90(image["ink"], turn)} for turn in (1, 3)])
         threshold = self.model.config.confidence_threshold
         return any(len(found["digits"]) > 1 and found["score"] >= threshold for found in rotated)
 
     def read(self, images: list[dict]) -> list[dict]:
-        """Read images, as `preprocess` gives them, in two passes: of all lines, and of all digits.
+        """Read images, as `preprocess` gives them, in a batch.
+
+        Each is classified as one digit: the network has learned that two are none. Where it is not
+        sure, another pass reads the lines, and a third classifies the digits in them.
 
         Returns:
             For each, `digits`, each a `Digit`, none if the image is blank; `score`, 0-1; and
             `ignored`, boxes (m, 4) in pixels of the ink.
         """
-        lines = [line for image in images for line in image["lines"]]
-        for line, log_probabilities in zip(lines, self.read_lines(lines), strict=True):
-            line.divide(log_probabilities)
-        framed = [image["whole"] for image in images]
-        framed += [self.image_processor.frame_part(ink) for line in lines for ink in line.digits]
-        pixel_values = torch.from_numpy(np.array(framed, np.float32)[:, None])
-        logits = self.model(pixel_values.to(self.model.device, self.model.dtype)).logits
-        classified = zip(framed, logits.float().softmax(-1).cpu().numpy(), strict=True)
-        wholes = list(islice(classified, len(images)))
-        return [
-            self.answer(
-                image, whole, [list(islice(classified, len(line.boxes))) for line in image["lines"]]
-            )
-            for image, whole in zip(images, wholes, strict=True)
+        wholes = self.classify([image["whole"] for image in images])
+        lines = [
+            self.find_lines(image["ink"]) if alone.max() < ONE_DIGIT else []
+            for image, alone in zip(images, wholes, strict=True)
         ]
+        flat = list(chain(*lines))
+        for line, log_probabilities in zip(flat, self.read_lines(flat), strict=True):
+            line.divide(log_probabilities)
+        framed = [self.image_processor.frame_part(ink) for line in flat for ink in line.digits]
+        classified = zip(framed, self.classify(framed), strict=True)
+        for line in flat:
+            line.classified = list(islice(classified, len(line.digits)))
+        return list(map(self.answer, images, wholes, lines))
 
-    def answer(self, image: dict, whole: tuple, pieces: list[list[tuple]]) -> dict:
-        """What `read` gives for one image.
+    def find_lines(self, ink: np.ndarray) -> list["Line"]:
+        """The lines of (H, W) ink, framed for the network; none if it reads none."""
+        if self.model.line_network is None or ink.shape == (IMAGE_SIZE, IMAGE_SIZE):
+            return []
+        lines = find_lines(ink)
+        for line in lines:
+            line.pixels, line.step = self.image_processor.frame_line(line.ink)
+        return lines
 
-        Args:
-            image: As `preprocess` gives it, its lines divided.
-            whole: All of it as one digit: (28, 28) pixels, and (10,) probabilities.
-            pieces: Of each line, the same of each digit.
-        """
+    def answer(self, image: dict, whole: np.ndarray, lines: list["Line"]) -> dict:
+        """What `read` gives for one image, of its probabilities as one digit, and of its lines."""
         threshold, digits, score = self.model.config.confidence_threshold, [], 1.0
-        for number, (line, of_line) in enumerate(zip(image["lines"], pieces, strict=True)):
-            if not of_line:
+        for number, line in enumerate(lines):
+            if not line.classified:
                 continue
-            pixels, alone = map(np.array, zip(*of_line, strict=True))
+            pixels, alone = map(np.array, zip(*line.classified, strict=True))
             agreed = line.probabilities[line.columns, :-1] * alone
             agreed /= agreed.sum(1, keepdims=True)
             score *= float(agreed.max(1).prod()) * line.path_probability(agreed.argmax(1))
             gaps = np.diff(line.boxes[:, [0, 2]].ravel())[1::2]
             spaces = np.append(False, gaps > SPACE * np.median(np.diff(line.boxes[:, 1::2])))
-            numbers = [number] * len(spaces)
-            digits += map(Digit, agreed, pixels, line.boxes, numbers, spaces)
+            digits += map(Digit, agreed, pixels, line.boxes, [number] * len(spaces), spaces)
         sure = [digit.probabilities.max() >= threshold for digit in digits]
         if len(digits) < 2 or (score < threshold and np.mean(sure) <= 0.5):
-            pixels, alone = whole
             boxes = bounds((image["ink"] > EDGE_LEVEL).astype(int))  # one, or none if it is blank
-            digits = [Digit(alone, pixels, box, 0, False) for box in boxes]
-            score = float(alone.max()) if digits else 0.0
-        ignored = [np.zeros((0, 4), int), *(line.ignored for line in image["lines"])]
+            digits = [Digit(whole, image["whole"], box, 0, False) for box in boxes]
+            score = float(whole.max()) if digits else 0.0
+        ignored = [np.zeros((0, 4), int), *(line.ignored for line in lines)]
         return {"digits": digits, "score": score, "ignored": np.concatenate(ignored)}
+
+    def classify(self, framed: list[np.ndarray]) -> np.ndarray:
+        """Probabilities (n, 10) of digits (28, 28) 0-1, each alone."""
+        if not framed:
+            return np.zeros((0, 10), np.float32)
+        pixel_values = torch.from_numpy(np.array(framed, np.float32)[:, None])
+        logits = self.model(pixel_values.to(self.model.device, self.model.dtype)).logits
+        return logits.float().softmax(-1).cpu().numpy()
 
     def read_lines(self, lines: list["Line"]) -> list[torch.Tensor]:
         """Of each line, log probabilities (columns, 11) of ten digits and of none."""
@@ -234,6 +237,7 @@ class Line:
         digits: n crops (h, w) of the ink, each of one digit.
         boxes: (n, 4) int, left, top, right and bottom of each in all of the ink.
         ignored: (m, 4) int, the same of the parts that belong to no digit.
+        classified: Of each digit its pixels, (28, 28) 0-1, and probabilities (10,) of it alone.
     """
 
     ink: np.ndarray
@@ -268,10 +272,8 @@ class Line:
                 first[part] = last[part] = digit
         corner = np.tile(self.corner, 2)
         self.ignored = boxes[first > last] + corner
-        owner = np.where(
-            self.parts > 0, nearest.clip(first[self.parts - 1], last[self.parts - 1]), -1
-        )
-        owner[np.isin(self.parts, 1 + np.flatnonzero(first > last))] = -1
+        owner = nearest.clip(first[self.parts - 1], last[self.parts - 1])  # -1 where it is ignored
+        owner[self.parts == 0] = -1
         self.digits, self.boxes = [], np.zeros((count, 4), int)
         for digit, middle in enumerate(middles.astype(int)):
             own = owner == digit
@@ -319,20 +321,17 @@ def find_lines(ink: np.ndarray) -> list[Line]:
             line_of[part] = line_of[distance.argmin()]
     numbers = [n for n in np.unique(line_of) if n]
     numbers.sort(key=lambda n: y[line_of == n].mean())
-    return [crop_line(ink, parts, 1 + np.flatnonzero(line_of == n), boxes) for n in numbers]
+    return [crop_line(ink, np.isin(parts, 1 + np.flatnonzero(line_of == n))) for n in numbers]
 
 
-def crop_line(ink: np.ndarray, parts: np.ndarray, numbers: np.ndarray, boxes: np.ndarray) -> Line:
-    """The line of some parts of (H, W) ink."""
-    left, top = boxes[numbers - 1, :2].min(0)
-    right, bottom = boxes[numbers - 1, 2:].max(0)
+def crop_line(ink: np.ndarray, own: np.ndarray) -> Line:
+    """The line of what is its own, (H, W) bool, of (H, W) ink."""
+    ((left, top, right, bottom),) = bounds(own.astype(np.uint8))
     place = slice(max(top - 1, 0), bottom + 1), slice(max(left - 1, 0), right + 1)
-    order = np.zeros(parts.max() + 1, int)
-    order[numbers] = 1 + np.arange(len(numbers))
-    own = order[parts[place]]
-    own = np.where(own, own, ndimage.grey_dilation(own, 3))
+    parts, _ = ndimage.label(own[place], np.ones((3, 3)))
+    parts = np.where(parts, parts, ndimage.grey_dilation(parts, 3))
     corner = place[1].start, place[0].start
-    return Line((ink[place] * (own > 0)).astype(np.float32), own, corner)
+    return Line((ink[place] * (parts > 0)).astype(np.float32), parts, corner)
 
 
 def best_path(probabilities: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ from image_processing_mnist import EDGE_LEVEL, LINE_HEIGHT, frame_line
 from pipeline_mnist import COLUMN, PADDING, find_lines
 from training.glyphs import Glyph, glyph_by_hand, glyph_of_image, make_glyph
 from training.handwriting import NON_DIGIT
-from training.non_digits import NON_DIGITS
+from training.non_digits import random_non_digit
 from training.printed import printed
 
 HEIGHT = 40  # pixels of a digit while a line is composed
@@ -235,14 +235,7 @@ def cut_digit(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndar
     Returns:
         The ink (h, w) float32 0-1; blank if the three do not make one line.
     """
-    by_hand = rng.random() < 0.5
-    pool = {
-        int(digit): [glyph_by_hand(str(digit), rng) if by_hand else glyph_of_image(image)]
-        for digit, image in zip(digits, images, strict=True)
-    }
-    order = rng.permutation(3)
-    if any(None in glyphs for glyphs in pool.values()):
-        return np.zeros((1, 1), np.float32)
+    pool, order = glyphs_of(digits, images, rng), rng.permutation(3)
     ink, _, ends = write_digits(digits[order].tolist(), [pool, pool], rng)
     lines = find_lines(ink)
     if len(lines) != 1:
@@ -257,6 +250,25 @@ def cut_digit(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndar
     line.divide(torch.from_numpy(seen))
     place = int(np.flatnonzero(order == 0)[0])
     return line.digits[place] if len(line.digits) == 3 else np.zeros((1, 1), np.float32)
+
+
+def two_digits(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndarray:
+    """The first two of three digits in one line, most of them touching: (H, W) float32 0-1."""
+    pool = glyphs_of(digits, images, rng)
+    ink, _, _ = write_digits(digits[:2].tolist(), [pool, pool], rng)
+    return ink
+
+
+def glyphs_of(digits: np.ndarray, images: np.ndarray, rng: Generator) -> dict[int, list[Glyph]]:
+    """A glyph of each digit (n,), of our strokes, or of MNIST's images of them (n, 28, 28)."""
+    by_hand = rng.random() < 0.5
+    pool: dict[int, list[Glyph]] = {}
+    for digit, image in zip(digits.tolist(), images, strict=True):
+        glyph = None if by_hand else glyph_of_image(image)
+        while glyph is None:  # at times there is hardly any ink
+            glyph = glyph_by_hand(str(digit), rng)
+        pool[digit] = [glyph]
+    return pool
 
 
 # What stands beside the digits: each draws with a pen of some width, of digits that begin and end
@@ -321,9 +333,7 @@ def non_number(rng: Generator) -> np.ndarray:
     """A word, or one or two non-digits side by side, (H, W) 0-1."""
     if rng.random() < 0.4:
         return printed("".join(rng.choice(LETTERS, rng.integers(2, 8))), rng)
-    kinds = {kind: share for kind, share in NON_DIGITS.items() if kind.__name__ != "two_digits"}
-    shares = np.array(list(kinds.values())) / sum(kinds.values())
-    made = [rng.choice(list(kinds), p=shares)(rng) for _ in range(rng.integers(1, 3))]
+    made = [random_non_digit(rng) for _ in range(rng.integers(1, 3))]
     height = max(len(ink) for ink in made)
     return np.hstack([np.pad(ink, ((height - len(ink), 6), (6, 0))) for ink in made])
 

@@ -24,15 +24,6 @@ def handwritten_sign(rng: np.random.Generator) -> np.ndarray:
     return draw(write(NON_DIGIT, rng), random_pen_width(rng))
 
 
-def two_digits(rng: np.random.Generator) -> np.ndarray:
-    """Two digits side by side, which are no single digit."""
-    strokes = []
-    for place in range(2):
-        offset = (0.9 * place, rng.normal(0, 0.05))
-        strokes += [stroke + offset for stroke in write(str(rng.integers(10)), rng)]
-    return draw(strokes, random_pen_width(rng))
-
-
 def scribble(rng: np.random.Generator) -> np.ndarray:
     """One to four random strokes."""
     strokes = []
@@ -92,11 +83,10 @@ def noise(rng: np.random.Generator) -> np.ndarray:
 # The share of each kind.
 NON_DIGITS = {
     printed_sign: 0.33,
-    handwritten_sign: 0.1,
-    two_digits: 0.08,
-    scribble: 0.2,
-    shape: 0.22,
-    noise: 0.07,
+    handwritten_sign: 0.11,
+    scribble: 0.22,
+    shape: 0.25,
+    noise: 0.09,
 }
 
 

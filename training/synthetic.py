@@ -2,9 +2,9 @@
 
     images, labels = make_images(mnist_images, mnist_labels, seed=42)
 
-Four kinds: digits by hand as people write them elsewhere, MNIST's digits corrupted, digits that are
-cut from a line of three, and non-digits. All are framed by the image processor, as a visitor's
-images are.
+Five kinds: digits by hand as people write them elsewhere, MNIST's digits corrupted, digits that are
+cut from a line of three, non-digits, and pairs of digits, which are non-digits, too. All are framed
+by the image processor, as a visitor's images are.
 """
 
 import numpy as np
@@ -15,12 +15,12 @@ from image_processing_mnist import MnistImageProcessor
 from training.corruptions import corrupted
 from training.data import NON_DIGIT_LABEL
 from training.handwriting import handwritten_digit
-from training.lines import cut_digit
+from training.lines import cut_digit, two_digits
 from training.non_digits import random_non_digit
 from training.printed import printed
 
 # Synthetic images of each kind, per training image.
-SHARES = {"handwritten": 0.5, "corrupted": 0.35, "non_digits": 0.3, "cut": 0.15}
+SHARES = {"handwritten": 0.5, "corrupted": 0.35, "non_digits": 0.25, "cut": 0.12, "pairs": 0.1}
 PRINTED_SHARE = 0.04  # of the handwritten kind: people show printed digits, too
 BLANK_EVERY = 100  # one non-digit in so many is blank
 ATTEMPTS = 20  # at most so many, until the framed image is not blank
@@ -67,7 +67,7 @@ def make_image(
 
     Args:
         kind: A key of `SHARES`.
-        digits: (3,) 0-9; the first is shown, cut from a line of all three.
+        digits: (3,) 0-9; the first is shown, at times cut from a line of all three.
         images: (3, 28, 28) uint8, MNIST's images of these digits.
         seed: The same seed makes the same image.
         processor: Frames it.
@@ -81,6 +81,8 @@ def make_image(
         label = int(digits[0])
         if kind == "cut":
             framed = np.uint8(processor.frame_part(cut_digit(digits, images, rng)) * 255 + 0.5)
+        elif kind == "pairs":
+            framed, label = frame(two_digits(digits, images, rng)), NON_DIGIT_LABEL
         elif kind == "non_digits":
             framed, label = frame(random_non_digit(rng)), NON_DIGIT_LABEL
         elif kind == "corrupted":
