@@ -100,8 +100,8 @@ LOAD = """
 
 SAVE_AGAIN = """
     import sys
-    from transformers import AutoImageProcessor
-    photo, folder = sys.argv[1:]
+    from transformers import AutoImageProcessor, AutoModelForImageClassification, pipeline
+    photo, folder, *folders = sys.argv[1:]
     loaded = AutoImageProcessor.from_pretrained("user/mnist-cnn", trust_remote_code=True)
     expected = loaded(photo, return_tensors="pt")["pixel_values"]
     assert expected.any()
@@ -109,13 +109,27 @@ SAVE_AGAIN = """
     for name in (folder, "user/processor"):
         again = AutoImageProcessor.from_pretrained(name, trust_remote_code=True)
         assert again(photo, return_tensors="pt")["pixel_values"].equal(expected)
+    options = {"trust_remote_code": True}
+    model = AutoModelForImageClassification.from_pretrained("user/mnist-cnn", **options)
+    whole = pipeline("number-recognition", model="user/mnist-cnn", **options)
+    answer = whole(photo)
+    for saved, name in zip((model, whole), folders):
+        saved.save_pretrained(name)
+        loaded.save_pretrained(name)
+        again = AutoModelForImageClassification.from_pretrained(name, **options)
+        again.save_pretrained(name + "-again")
+        AutoModelForImageClassification.from_pretrained(name + "-again", **options)
+        assert pipeline("image-classification", model=name, **options)(photo)
+    assert not hasattr(again.config.from_pretrained(folders[0]), "custom_pipelines")
+    assert pipeline("number-recognition", model=folders[1], **options)(photo) == answer
 """
 
 
-def test_a_processor_that_was_loaded_can_be_saved_and_pushed(output, python, tmp_path):
+def test_what_was_loaded_can_be_saved_again_and_pushed(output, python, tmp_path):
     script = tmp_path / "save.py"
     script.write_text(textwrap.dedent(SAVE_AGAIN))
-    done = python.run(script, ROOT / "examples" / "5-photo.jpg", tmp_path / "again")
+    folders = [tmp_path / name for name in ("again", "model", "pipeline")]
+    done = python.run(script, ROOT / "examples" / "5-photo.jpg", *folders)
     assert done.returncode == 0, done.stderr
 
 

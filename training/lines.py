@@ -221,7 +221,8 @@ def write_digits(
         ink[here] = np.maximum(ink[here], drawn)
         reach[top + rows] = np.maximum(reach[top + rows], left + stops)
         ends.append((left + starts.min(), left + stops.max()))
-    return ink, pen, np.array(ends)
+    ends = np.array(ends)
+    return ink[:, : ends.max() + 2 * HEIGHT], pen, ends
 
 
 def cut_digit(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndarray:
