@@ -43,7 +43,6 @@ from training.model_card import BENCHMARK_FILE, save_run, write_model_card
 from training.synthetic import make_images
 from training.trainer import MnistTrainer
 
-LINES_PER_IMAGE = 3  # of MNIST: as many lines are composed
 EVAL_LINES = 2000  # of the digits that are evaluated on
 
 
@@ -183,7 +182,7 @@ def add_images(trainer: MnistTrainer, corrections: Corrections | None) -> None:
 
     reads_lines = trainer.args.numbers and trainer.model.line_network is not None
     if reads_lines:
-        count = LINES_PER_IMAGE * len(images)
+        count = trainer.args.lines_per_image * len(images)
         dataset.lines = made(f"{count:,} lines of digits", make_lines, images, labels, count, seed)
     if reads_lines and (held_out := trainer.eval_dataset) is not None:
         count = min(EVAL_LINES, len(held_out))

@@ -32,7 +32,8 @@ expect.set_options(timeout=30_000)  # milliseconds: a busy machine is slow, not 
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "tests" / "mnist"
-SMALL = ("--conv_channels", "24", "48", "64", "--line_channels", "8", "16", "24", "32")
+SMALL = ("--conv_channels", "24", "48", "64", "--line_channels", "8", "16", "24", "32",
+         "--lines_per_image", "1")  # fmt: skip
 SHORT_RUN = (
     *("--dataset_name", SAMPLE, "--max_train_samples", 700, "--train_val_split", 0.1),
     *("--max_steps", 60, "--per_device_train_batch_size", 64, *SMALL),

@@ -61,6 +61,9 @@ class MnistTrainingArguments(TrainingArguments):
     numbers: bool = HfArg(
         default=True, help="Learn to read lines of digits as well, composed for that."
     )
+    lines_per_image: int = HfArg(
+        default=3, help="How many lines are composed for each training image."
+    )
     augment: bool = HfArg(
         default=True, help="Rotate, shear, scale, shift, deform, and thin or thicken digits."
     )
@@ -160,6 +163,8 @@ def check_arguments(args: MnistTrainingArguments) -> None:
         raise InputError("--conv_channels are whole numbers from 1, for one to four stages.")
     if min(args.line_channels) < 1 or len(args.line_channels) != 4:
         raise InputError("--line_channels are four whole numbers from 1.")
+    if args.lines_per_image < 1:
+        raise InputError("--lines_per_image is at least 1. For none: --numbers False.")
     if not 0 <= args.seed < 2**32:
         raise InputError("--seed is a whole number from 0 to 4294967295.")
     if any(n is not None and n < 1 for n in (args.max_train_samples, args.max_eval_samples)):
