@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -29,6 +30,7 @@ from training.data import MnistDataset, carve_validation, load_splits, scale_pix
 from training.ema import EMA_FILE, ExponentialMovingAverage
 from training.errors import InputError, flag_names
 from training.evaluation import confusion_matrix
+from training.model_card import command_line
 from training.trainer import TEACHER_WEIGHT, MnistTrainer
 
 
@@ -448,6 +450,18 @@ def test_help_tells_of_the_flags_of_this_project_first(monkeypatch, capsys):
     assert re.search(r"--no_augment, .*\n? +Leave out what --augment does\.", own)
     told = set(re.findall(r"^  --(\w+)", inherited, re.M))
     assert {"max_steps", "bf16", "push_to_hub"} <= told and "learning_rate" not in told
+
+
+def test_no_folder_of_this_machine_is_published(trained, monkeypatch):
+    for file in filter(Path.is_file, trained.iterdir()):
+        assert str(ROOT).encode() not in file.read_bytes(), file
+        assert str(trained.parent).encode() not in file.read_bytes(), file
+    assert "--dataset_name mnist --" in (trained / "README.md").read_text()
+    words = ["--dataset_name=../tests/", "--model_name_or_path", "user/mnist-cnn", "--seed", "1"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *words])
+    monkeypatch.chdir(ROOT / "docs")
+    expected = "train.py --dataset_name=tests --model_name_or_path user/mnist-cnn --seed 1"
+    assert command_line(processes=1) == f"python {expected}"
 
 
 RUN_MODULE = f"""
