@@ -1,7 +1,7 @@
 """A Gradio Space that reads handwritten digits: write on the sheet, or put an image on it.
 
 python app.py                                the model in model/
-MODEL_ID=user/mnist-cnn python app.py        a model on the Hub, or in another folder
+MODEL_ID=YOUR_NAME/mnist-cnn python app.py   a model on the Hub, or in another folder
 CORRECTIONS_DIR=corrections python app.py    visitors can correct it: kept in that folder
 """
 
@@ -20,7 +20,7 @@ from pipeline_mnist import NumberRecognitionPipeline
 from ui.about import show_about
 from ui.components import Answer, Examples, Inside, Sheet
 from ui.corrections import Corrections
-from ui.images import ImageFile, open_image
+from ui.images import ImageFile, Page, Refused, open_image
 from ui.saliency import classify
 
 HERE = Path(__file__).parent
@@ -28,6 +28,8 @@ MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
 
 # One small image at a time is faster on one thread than on several.
 torch.set_num_threads(1)
+if MODEL_ID.startswith(("/", ".")) and not Path(MODEL_ID).is_dir():
+    sys.exit(f"app.py: MODEL_ID {MODEL_ID!r}: There is no such folder.")
 try:
     # The classes are those beside this file: code that a model brings along never runs.
     model = load_pretrained(MODEL_ID)
@@ -40,10 +42,13 @@ corrections = None
 if folder := os.environ.get("CORRECTIONS_DIR"):
     is_folder = Path(MODEL_ID).is_dir()  # its path is not shown
     model_name = Path(MODEL_ID).resolve().name if is_folder else MODEL_ID
-    corrections = Corrections(folder, model, model_name)
+    try:
+        corrections = Corrections(folder, model, model_name)
+    except OSError as error:
+        sys.exit(f"app.py: CORRECTIONS_DIR {folder!r} cannot be written: {error}")
 
 
-def predict(picture: str | None) -> dict[str, float]:
+def predict(image: str | None) -> dict[str, float]:
     """Read the handwritten digit in an image.
 
     The image may have any size and any colours, dark on light or light on dark, and shows one digit
@@ -52,37 +57,37 @@ def predict(picture: str | None) -> dict[str, float]:
     image does not look like a digit.
 
     Args:
-        picture: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, of at most 64 megapixels.
+        image: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, of at most 64 megapixels.
 
     Returns:
         The most likely digit, and the probability of each of the ten digits, 0 to 1.
     """
-    pixel_values = processor(open_image(picture), return_tensors="pt")["pixel_values"]
+    pixel_values = processor(open_image(image), return_tensors="pt")["pixel_values"]
     if not pixel_values.any():
-        raise gr.Error("This image is blank. Send one with a digit on it.")
+        raise Refused("This image is blank. Send one with a digit on it.")
     (probabilities,) = classify(model, pixel_values)
     return {model.config.id2label[digit]: float(p) for digit, p in enumerate(probabilities)}
 
 
-def read(picture: str | None) -> dict:
+def read(image: str | None) -> dict:
     """Read the handwritten digits in an image, line by line.
 
     A digit in doubt stands as "?" in the number, and a wide gap as a space; lines are joined by
     newlines. Signs, points and letters are no part of it. A blank image gives "".
 
     Args:
-        picture: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, of at most 64 megapixels.
+        image: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, of at most 64 megapixels.
 
     Returns:
         `number`, its `score` (0 to 1), `digits` from left to right and from top to bottom (each a
         `label`, a `score`, a `line` from 0 on, a `box` in pixels: xmin, ymin, xmax, ymax), and
         `ignored`, the boxes of signs that were left out.
     """
-    return read_number(open_image(picture))
+    return read_number(open_image(image))
 
 
 # Uploads are deleted after an hour.
-with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
+with Page(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
     gr.HTML("<h1>Handwritten digits</h1>", elem_id="title")
     with gr.Tabs():
         with gr.Tab("Read"):
@@ -98,9 +103,11 @@ with gr.Blocks(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
     chosen = "(value) => value.digits?.[value.chosen]?.seen ?? ''"
     answer.select(None, answer, inside, js=chosen, show_progress="hidden")
     # For programs alone.
-    file = ImageFile(visible=False)
-    gr.on([], predict, file, gr.Label(visible=False), api_name="predict")
-    gr.on([], read, file, gr.JSON(visible=False), api_name="read")
+    file = ImageFile(label="image", visible=False)
+    probabilities = gr.Label(label="probabilities", visible=False)
+    number = gr.JSON(label="number", visible=False)
+    gr.on([], predict, file, probabilities, api_name="predict")
+    gr.on([], read, file, number, api_name="read")
 
 if __name__ == "__main__":
     demo.queue(

@@ -1,7 +1,7 @@
 """Train a convolutional network on MNIST, evaluate it, and push it to the Hub.
 
     python train.py                                             on all of MNIST
-    python train.py --max_train_samples 2000 --max_steps 100    see in a minute that all works
+    python train.py --dataset_name tests/mnist --max_steps 100  see in a minute that all works
     python train.py --do_eval --model_name_or_path model --output_dir evaluation
 
 The flags that matter first:
@@ -10,7 +10,7 @@ The flags that matter first:
     --train_val_split 0.1            tune: hold out images of the training set for validation
     --dataset_name FOLDER            a local copy of the data, or another dataset of the Hub
     --resume_from_checkpoint last    go on after an interruption
-    --push_to_hub --hub_model_id user/mnist-cnn
+    --push_to_hub --hub_model_id YOUR_NAME/mnist-cnn
 
 The model is evaluated on the test set once, after the last step; with --train_val_split on the
 held-out images instead, during training as well. The other flags are those of transformers'
@@ -24,6 +24,12 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+from training.errors import InputError, check_flags, told_by, writing_to
+
+if __name__ == "__main__":  # at once: the imports that follow take seconds
+    with told_by("train.py"):
+        check_flags(sys.argv[1:])
+
 import torch
 from accelerate.utils import broadcast_object_list
 from scipy.special import softmax
@@ -36,7 +42,6 @@ from training.arguments import MnistTrainingArguments, parse_arguments
 from training.augmentation import Augmentation
 from training.corrections import RELEASED_MODEL, SHEET_FILE, Corrections, load_corrections
 from training.data import MnistDataset, carve_validation, load_splits, to_tensors
-from training.errors import InputError, writing_to
 from training.evaluation import compute_metrics, draw_contact_sheet, plot_evaluation, plot_history
 from training.lines import make_lines
 from training.model_card import BENCHMARK_FILE, save_run, write_model_card
@@ -238,8 +243,7 @@ def push(trainer: MnistTrainer) -> None:
 
 if __name__ == "__main__":
     try:
-        main()
-    except (InputError, OSError) as error:  # an OSError says what could not be read or written
-        sys.exit(f"train.py: {error}")
+        with told_by("train.py"):
+            main()
     except KeyboardInterrupt:
         sys.exit("train.py: Interrupted. If there is a checkpoint: --resume_from_checkpoint last.")

@@ -49,6 +49,7 @@ from benchmarks.sheets import KINDS, empty, empty_with_glare
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification, load_pretrained
 from training.data import carve_validation, load_splits, to_tensors
+from training.errors import told_by
 from training.evaluation import expected_calibration_error
 from training.model_card import BENCHMARK_FILE, write_model_card
 
@@ -366,4 +367,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with told_by("benchmarks.robustness"):
+        main()

@@ -20,6 +20,7 @@ from train import keep_freed_memory, load_model
 from training.arguments import MnistTrainingArguments, has_bf16
 from training.augmentation import Augmentation
 from training.data import MnistDataset, load_splits, scale_pixels, to_tensors
+from training.errors import told_by
 from training.trainer import MnistTrainer
 
 WARM_UP = 5  # steps before the clock starts
@@ -108,4 +109,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with told_by("benchmarks.throughput"):
+        main()

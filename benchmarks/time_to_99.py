@@ -26,6 +26,7 @@ from transformers import HfArgumentParser
 from train import keep_freed_memory
 from training.arguments import has_bf16
 from training.data import MnistDataset, load_splits, scale_pixels, to_tensors
+from training.errors import told_by
 
 FLAGS = (
     "--synthetic False --augment False --conv_channels 24 48 64 --dropout 0.1 "
@@ -113,4 +114,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with told_by("benchmarks.time_to_99"):
+        main()

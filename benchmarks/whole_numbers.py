@@ -38,6 +38,7 @@ from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
 from training.data import carve_validation, load_splits, to_tensors
+from training.errors import told_by
 from training.evaluation import expected_calibration_error
 
 LENGTHS = (1, 2, 3, 5, 10)
@@ -261,4 +262,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    with told_by("benchmarks.whole_numbers"):
+        main()

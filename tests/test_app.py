@@ -9,6 +9,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import urllib.error
 import urllib.request
 import zlib
@@ -581,18 +582,19 @@ def test_no_image_is_refused_with_a_sentence(client):
 FILE = {"meta": {"_type": "gradio.FileData"}}
 
 
+def call_predict(app_url: str, values: list) -> bytes:
+    """The events that answer a call with these values, whatever they are."""
+    url, body = f"{app_url}/gradio_api/call/predict", json.dumps({"data": values}).encode()
+    request = urllib.request.Request(url, body, {"Content-Type": "application/json"})
+    event = json.load(urllib.request.urlopen(request))["event_id"]
+    return urllib.request.urlopen(f"{url}/{event}").read()
+
+
 @pytest.mark.parametrize("marks", [FILE, {}], ids=["as a file", "unmarked"])
 def test_no_file_of_the_server_can_be_read(app_url, marks):
     """A path that was not uploaded is refused, whatever it points to: an image, too."""
     for path in ("/etc/hostname", str(ROOT / "examples" / "1-mnist.png")):
-        body = json.dumps({"data": [{"path": path} | marks]})
-        request = urllib.request.Request(
-            f"{app_url}/gradio_api/call/predict",
-            body.encode(),
-            {"Content-Type": "application/json"},
-        )
-        event = json.load(urllib.request.urlopen(request))["event_id"]
-        stream = urllib.request.urlopen(f"{app_url}/gradio_api/call/predict/{event}").read()
+        stream = call_predict(app_url, [{"path": path} | marks])
         assert b"event: error" in stream and b"not uploaded" in stream
         with pytest.raises(urllib.error.HTTPError):
             urllib.request.urlopen(f"{app_url}/gradio_api/file={path}")
@@ -606,18 +608,62 @@ def test_requests_are_limited_in_size(app_url):
     assert connection.getresponse().status == 413
 
 
-CURL = """
-path=$(curl -s $app/upload -F files=@digit.png | cut -d '"' -f 2)
-event=$(curl -s $app/call/predict --json '{"data": [{"path": "'$path'"}]}' | cut -d '"' -f 4)
-curl -s $app/call/predict/$event
-"""
+API = (ROOT / "docs" / "api.md").read_text()
 
 
-def test_curl_gets_an_answer(app_url, tmp_path):
-    (tmp_path / "digit.png").write_bytes(encode(seven(), "PNG"))
-    command = f"app={app_url}/gradio_api {CURL}"
-    result = subprocess.run(["bash", "-ec", command], cwd=tmp_path, capture_output=True, text=True)
-    assert '{"label": "7"' in result.stdout, result.stderr
+@pytest.mark.parametrize("shell", ["bash", "zsh", "python"])
+def test_the_documented_calls_work_as_they_stand(app_url, shell):
+    """Pasted: into zsh, which takes no comments then, and into Python, which ends a block there."""
+    command = {"python": [sys.executable, "-i"], "zsh": ["zsh", "-fi"]}.get(shell, [shell])
+    if shutil.which(command[0]) is None:
+        pytest.skip(f"{shell} is not installed")
+    calls = re.search(rf"```{'python' if shell == 'python' else 'bash'}\n(.*?)```", API, re.S)[1]
+    calls = calls.replace("http://127.0.0.1:7860", app_url)
+    done = subprocess.run(command, input=calls, cwd=ROOT, capture_output=True, text=True)
+    answers = done.stdout.replace("'", '"')
+    assert '"label": "4"' in answers and '"number": "407"' in answers, done.stderr
+    refusals = done.stderr if shell == "python" else answers
+    assert refusals.count("This file is not an image that can be read") == 1
+
+
+def test_the_api_is_described_in_the_words_of_the_documentation(app_url):
+    description = urllib.request.urlopen(f"{app_url}/gradio_api/info").read().decode()
+    for endpoint in json.loads(description)["named_endpoints"].values():
+        (image,) = endpoint["parameters"]
+        assert (
+            image["parameter_name"] == image["label"] == "image" and image["component"] == "Image"
+        )
+        assert "image=handle_file('examples/1-mnist.png')" in endpoint["code_snippets"]["python"]
+    assert (ROOT / "examples" / "1-mnist.png").is_file()
+    assert not re.search(r"bus\.png|(parameter|value)_\d", description)
+
+
+def test_a_refused_call_is_one_line_in_the_log(app_url, app_log, client):
+    written = app_log.stat().st_size
+    for values in ([None], [], [3], [FILE | {"path": "/etc/hostname"}]):
+        assert b"event: error" in call_predict(app_url, values)
+    with pytest.raises(AppError):
+        client.predict(handle_file(ROOT / "README.md"), api_name="/predict")
+    lines = app_log.read_bytes()[written:].splitlines()
+    assert len(lines) == 5 and all(b"Refused: " in line for line in lines), lines
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "sentence"),
+    [
+        ("MODEL_ID", "/nope", "app.py: MODEL_ID '/nope': There is no such folder."),
+        ("CORRECTIONS_DIR", "/dev/null/kept", "app.py: CORRECTIONS_DIR .* cannot be written"),
+    ],
+)
+def test_a_setting_that_cannot_work_is_a_sentence_at_the_start(
+    python, tmp_path, variable, value, sentence
+):
+    with (
+        pytest.raises(RuntimeError, match=sentence) as raised,
+        serve_app(tmp_path / "log", popen=python.popen, **{variable: value}),
+    ):
+        pass
+    assert "Traceback" not in str(raised.value)
 
 
 def test_agents_find_and_call_predict(app_url):
@@ -631,8 +677,8 @@ def test_agents_find_and_call_predict(app_url):
             await session.initialize()
             tools = {tool.name: tool for tool in (await session.list_tools()).tools}
             content = base64.b64encode(encode(seven(), "PNG")).decode()
-            image = {"picture": f"data:image/png;base64,{content}"}
-            broken = {"picture": "data:image/png;base64,AAAA"}
+            image = {"image": f"data:image/png;base64,{content}"}
+            broken = {"image": "data:image/png;base64,AAAA"}
             calls = (("predict", image), ("predict", broken), ("read", image))
             return tools, [await session.call_tool(*call) for call in calls]
 
@@ -640,9 +686,9 @@ def test_agents_find_and_call_predict(app_url):
         tools, (good, bad, number) = thread.submit(asyncio.run, use()).result()
     assert tools.keys() == {"predict", "read"}
     assert "handwritten digit" in tools["predict"].description
-    assert "handwritten number" in tools["read"].description
+    assert "handwritten digits" in tools["read"].description
     for tool in tools.values():
-        assert "64 megapixels" in tool.inputSchema["properties"]["picture"]["description"]
+        assert "64 megapixels" in tool.inputSchema["properties"]["image"]["description"]
     assert "'number': '7'" in number.content[0].text
     assert "'label': '7'" in good.content[0].text
     assert bad.isError and "not an image that can be read" in bad.content[0].text

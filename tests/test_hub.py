@@ -350,7 +350,8 @@ def test_interrupted_push_keeps_the_model_and_the_printed_command_pushes_it(
 def test_space_deploys_with_the_documented_command(root, hf, python, digit, tmp_path):
     """Uploaded, downloaded into an empty folder, and started there as a Space is."""
     readme = (ROOT / "README.md").read_text()
-    command = re.search(r"^hf upload user/.*--repo-type space.*$", readme, re.MULTILINE)[0]
+    command = re.search(r"^hf upload YOUR_NAME/.*--repo-type space.*$", readme, re.MULTILINE)[0]
+    command = command.replace("YOUR_NAME", "user")
     hf(command, cwd=ROOT, HF_TOKEN="hf_user")
     repo = command.split()[2]
     attributes = (root / "spaces" / repo / "main" / ".gitattributes").read_text()
@@ -364,4 +365,27 @@ def test_space_deploys_with_the_documented_command(root, hf, python, digit, tmp_
     home = {"HF_HOME": str(tmp_path / "home")}  # where nothing has been downloaded
     with serve_app(tmp_path / "log", space, python.popen, **home) as (url, _):
         answer = Client(url, verbose=False).predict(handle_file(digit), api_name="/predict")
+    assert answer["label"] == "7"
+
+
+def test_the_dockerfile_serves_the_app_as_a_docker_space_does(python, digit, tmp_path):
+    """By its commands: what it copies suffices, as user 1000, on port 7860 of every address."""
+    lines = (ROOT / "deploy" / "Dockerfile").read_text().splitlines()
+    assert len(lines) <= 15
+    commands = [line.partition(" ") for line in lines if not line.startswith("#")]
+    for name, _, rest in commands:
+        *sources, target = rest.split()
+        for source in sources if name == "COPY" else ():
+            copy = shutil.copytree if (ROOT / source).is_dir() else shutil.copy
+            copy(ROOT / source, tmp_path / target)
+    run = {name: rest for name, _, rest in commands}
+    assert run["FROM"] == "python:3.11-slim" and run["USER"] == "user"
+    assert ("RUN", " ", "useradd --create-home --uid 1000 user") in commands
+    assert ("RUN", " ", "pip install --no-cache-dir -r requirements.txt") in commands
+    assert json.loads(run["CMD"]) == ["python", "app.py"]
+    environment = dict(word.split("=") for word in run["ENV"].split())
+    assert environment.pop("GRADIO_SERVER_PORT") == "7860"
+    with serve_app(tmp_path / "log", tmp_path, python.popen, **environment) as (url, _):
+        elsewhere = url.replace("127.0.0.1", "127.0.0.2")
+        answer = Client(elsewhere, verbose=False).predict(handle_file(digit), api_name="/predict")
     assert answer["label"] == "7"

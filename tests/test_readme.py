@@ -7,6 +7,7 @@ import shutil
 import sys
 from dataclasses import fields
 from importlib.metadata import packages_distributions
+from tempfile import NamedTemporaryFile
 
 import pytest
 from huggingface_hub import RepoCard, SpaceCardData
@@ -60,6 +61,19 @@ def test_every_link_to_a_file_leads_somewhere(page):
     links = re.findall(r"\]\((?!http|#)([^)]+)\)", (ROOT / page).read_text())
     assert links
     assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+
+
+def test_its_first_snippet_reads_what_it_says(python):
+    assert f"pip install torch=={PINS['torch']} " in README
+    snippet = re.search(r"```python\n(.*?)```", README, re.S)[1]
+    with NamedTemporaryFile("w", suffix=".py") as file:
+        file.write(snippet)
+        file.flush()
+        done = python.run(file.name, cwd=ROOT)
+    assert done.returncode == 0, done.stderr
+    digit, number = done.stdout.splitlines()[-2:]
+    for printed, comment in zip((digit, number), re.findall(r"#(.*?[47]')", snippet), strict=True):
+        assert printed.startswith(comment.strip())
 
 
 def test_is_short():

@@ -4,9 +4,12 @@ import json
 import os
 import re
 import shutil
+import subprocess
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import fields
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,8 +28,9 @@ from training.arguments import MnistTrainingArguments, parse_arguments
 from training.augmentation import Augmentation, views
 from training.data import MnistDataset, carve_validation, load_splits, scale_pixels, to_tensors
 from training.ema import EMA_FILE, ExponentialMovingAverage
-from training.errors import InputError
+from training.errors import InputError, flag_names
 from training.evaluation import confusion_matrix
+from training.model_card import command_line
 from training.trainer import TEACHER_WEIGHT, MnistTrainer
 
 
@@ -364,6 +368,7 @@ def odd_datasets(tmp_path_factory):
         ("--train_val_split 0.1 --max_eval_samples 5", "Choose a smaller fraction"),
         ("--do_eval", "--model_name_or_path model"),
         ("--do_eval --model_name_or_path model --output_dir {odd}/trained", "a trained model"),
+        ("--model_name_or_path /nope", "/nope: There is no such folder"),
         ("--seed -1", "--seed is a whole number from 0"),
         ("--dropout 2", "--dropout"),
         ("--distillation_share 1", "--distillation_share is a fraction"),
@@ -404,3 +409,73 @@ def test_a_dataset_that_is_not_in_reach_is_a_sentence_and_no_traceback(train):
     assert re.search(
         r"^train.py: .*'user/nowhere'.* Without network, give the", result.stderr, re.M
     )
+
+
+@pytest.mark.parametrize(
+    ("flag", "meant"),
+    [
+        ("--max_step", "max_steps"),
+        ("--epochs=3", "num_train_epochs"),
+        ("--no-augmnt", "no_augment"),
+    ],
+)
+def test_an_unknown_flag_is_told_before_anything_slow_is_imported(flag, meant):
+    command = [sys.executable, "-X", "importtime", ROOT / "train.py", flag, "5"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 1 and not re.search(r"\| +(torch|transformers)$", done.stderr, re.M)
+    assert done.stderr.endswith(f": unknown flag; did you mean --{meant}?\n")
+
+
+def test_the_flags_that_are_known_early_are_those_that_there_are():
+    own = [name for name in MnistTrainingArguments.__annotations__]
+    assert flag_names()[: len(own)] == own
+    assert sorted(flag_names()) == sorted(f.name for f in fields(MnistTrainingArguments) if f.init)
+
+
+def test_channels_with_commas_are_told_to_be_separated_with_spaces(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--conv_channels", "32,64"])
+    with pytest.raises(SystemExit):
+        parse_arguments("")
+    assert (
+        "--conv_channels/--conv-channels: separate with spaces: 32 64\n" in capsys.readouterr().err
+    )
+
+
+def test_help_tells_of_the_flags_of_this_project_first(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+    with pytest.raises(SystemExit):
+        parse_arguments("")
+    own, inherited = capsys.readouterr().out.split("\nflags of transformers' TrainingArguments:\n")
+    assert {"train_val_split", "num_train_epochs", "no_augment"} <= set(re.findall(r"--(\w+)", own))
+    assert re.search(r"--no_augment, .*\n? +Leave out what --augment does\.", own)
+    told = set(re.findall(r"^  --(\w+)", inherited, re.M))
+    assert {"max_steps", "bf16", "push_to_hub"} <= told and "learning_rate" not in told
+
+
+def test_no_folder_of_this_machine_is_published(trained, monkeypatch):
+    for file in filter(Path.is_file, trained.iterdir()):
+        assert str(ROOT).encode() not in file.read_bytes(), file
+        assert str(trained.parent).encode() not in file.read_bytes(), file
+    assert "--dataset_name mnist --" in (trained / "README.md").read_text()
+    words = ["--dataset_name=../tests/", "--model_name_or_path", "user/mnist-cnn", "--seed", "1"]
+    monkeypatch.setattr(sys, "argv", ["train.py", *words])
+    monkeypatch.chdir(ROOT / "docs")
+    expected = "train.py --dataset_name=tests --model_name_or_path user/mnist-cnn --seed 1"
+    assert command_line(processes=1) == f"python {expected}"
+
+
+RUN_MODULE = f"""
+import runpy, sys
+sys.path.insert(0, {str(ROOT)!r})
+runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
+"""
+
+
+@pytest.mark.parametrize(
+    "name", ["robustness", "whole_numbers", "time_to_99", "throughput", "corrections"]
+)
+def test_a_benchmark_without_data_is_a_sentence(python, tmp_path, name):
+    (tmp_path / "run.py").write_text(RUN_MODULE)
+    done = python.run(tmp_path / "run.py", f"benchmarks.{name}", "--dataset_name", "/nope")
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert f"benchmarks.{name}: There is no dataset '/nope' in reach" in done.stderr

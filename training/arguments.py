@@ -1,8 +1,14 @@
 """The flags of train.py, their defaults (the training configuration), and their checks."""
 
 import sys
-from argparse import ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter
+from argparse import (
+    Action,
+    ArgumentDefaultsHelpFormatter,
+    ArgumentTypeError,
+    RawDescriptionHelpFormatter,
+)
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -125,9 +131,35 @@ class HelpFormatter(ArgumentDefaultsHelpFormatter, RawDescriptionHelpFormatter):
     """Shows defaults, and leaves the lines of the description as they are."""
 
 
+def whole_number(text: str) -> int:
+    """One of several, as the command line gives them."""
+    if "," in text:
+        raise ArgumentTypeError(f"separate with spaces: {text.replace(',', ' ')}")
+    return int(text)
+
+
+class FlagParser(HfArgumentParser):
+    """Its help tells of the flags that are explained here first, then of the inherited ones."""
+
+    @cached_property
+    def inherited(self):
+        return self.add_argument_group("flags of transformers' TrainingArguments")
+
+    def add_argument(self, *names: str, **options) -> Action:
+        """As argparse's; called for each field, and for the --no_ twin of some."""
+        field = names[0].lstrip("-").removeprefix("no_")
+        explained = field in MnistTrainingArguments.__annotations__ and "help" in options
+        if names[0].startswith("--no_"):
+            options["help"] = f"Leave out what --{field} does."
+        if options.get("nargs") == "+" and options["type"] is int:
+            options["type"] = whole_number
+        group = super() if explained or names[0] == "-h" else self.inherited
+        return group.add_argument(*names, **options)
+
+
 def parse_arguments(description: str) -> MnistTrainingArguments:
     """The command line's flags; `InputError` if they cannot work."""
-    parser = HfArgumentParser(
+    parser = FlagParser(
         MnistTrainingArguments,
         usage="python train.py [--flag value ...]",
         description=description,
@@ -154,6 +186,10 @@ def has_bf16() -> bool:
 
 def check_arguments(args: MnistTrainingArguments) -> None:
     """Raise `InputError` where flags cannot work, before anything is loaded."""
+    for name in ("model_name_or_path", "image_processor_name"):
+        value = getattr(args, name) or ""
+        if value.startswith(("/", ".")) and not Path(value).exists():
+            raise InputError(f"--{name} {value}: There is no such folder.")
     if not 0 <= args.final_strength <= 1:
         raise InputError("--final_strength is at least 0 and at most 1.")
     for name in ("dropout", "train_val_split", "ema_decay", "distillation_share"):

@@ -8,7 +8,6 @@ It learns from simulated images (training/photographs.py), made while it trains.
 image processor in --output_dir. Other flags are those of transformers' TrainingArguments.
 """
 
-import sys
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -20,7 +19,7 @@ from image_processing_mnist import InkFinder, MnistImageProcessor
 from training.arguments import find_checkpoint
 from training.data import load_splits, scale_pixels, to_tensors
 from training.ema import ExponentialMovingAverage
-from training.errors import InputError
+from training.errors import InputError, told_by
 from training.glyphs import Glyph, make_glyphs
 from training.photographs import photograph
 
@@ -127,7 +126,5 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    try:
+    with told_by("training.ink_finder"):
         main()
-    except (InputError, OSError) as error:
-        sys.exit(f"training.ink_finder: {error}")

@@ -6,6 +6,7 @@ Nothing in the card is typed by hand, and rendering it again gives the same text
 """
 
 import json
+import os
 import platform
 import re
 import shlex
@@ -40,7 +41,7 @@ def save_run(trainer: MnistTrainer, corrections: dict[str, object] | None) -> No
     run = {
         "repo_id": trainer.hub_model_id or f"user/{Path(args.output_dir).absolute().name}",
         "command": command_line(args.world_size),
-        "base_model": args.model_name_or_path,
+        "base_model": without_folders(args.model_name_or_path or "") or None,
         "dataset": args.dataset_name if is_hub_id(args.dataset_name) else None,
         "dataset_config": args.dataset_config_name,
         "evaluated_on": "held-out training" if args.train_val_split else "test",
@@ -114,13 +115,20 @@ def write_model_card(folder: str | Path) -> None:
 
 
 def command_line(processes: int) -> str:
-    """The command of this run, without the Hub token and the folder of the result."""
+    """The command of this run, without the Hub token, the folder of the result, local paths."""
     parser = ArgumentParser(add_help=False, allow_abbrev=False)
     parser.add_argument("--hub_token", "--hub-token")
     parser.add_argument("--output_dir", "--output-dir")
     _, flags = parser.parse_known_args()
     launcher = ["torchrun", "--nproc_per_node", str(processes)] if processes > 1 else ["python"]
-    return shlex.join([*launcher, "train.py", *flags])
+    return shlex.join([*launcher, "train.py", *map(without_folders, flags)])
+
+
+def without_folders(word: str) -> str:
+    """Of a local path, also after an equals sign, the last name: the rest is nobody's business."""
+    flag, equals, value = word.rpartition("=")
+    is_path = os.path.isabs(value) or os.path.exists(value)
+    return flag + equals + Path(value).absolute().name if is_path else word
 
 
 def describe_settings(trainer: MnistTrainer) -> dict[str, object]:

@@ -53,5 +53,5 @@ def show_about(name_or_path: str) -> None:
                     gr.Image(path, label=title, show_label=False, container=False, buttons=[])
     if path := find("benchmark.md"):
         gr.Markdown(f"### Robustness\n\n{path.read_text()}", elem_classes="table")
-    name = "user/mnist-cnn" if Path(name_or_path).is_dir() else name_or_path
+    name = "YOUR_NAME/mnist-cnn" if Path(name_or_path).is_dir() else name_or_path
     gr.Markdown(LOADING.format(name=name))

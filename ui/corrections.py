@@ -32,7 +32,8 @@ PER_LABEL = 9000  # images: the Hub takes 10,000 files in a folder
 class Corrections:
     """Called by corrections.js, through the server, with one correction.
 
-    The images tell what `model` answered, and its name, `model_id`.
+    The images tell what `model` answered, and its name, `model_id`. `OSError` if the folder takes
+    no files.
     """
 
     def __init__(self, folder: str | Path, model: PreTrainedModel, model_id: str):
@@ -42,6 +43,9 @@ class Corrections:
         # Hidden files are not loaded. One for each process: no other writes to it, and a process
         # that is killed leaves no more than one behind.
         self.aside = self.folder / f".{token_hex(8)}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.aside.touch()
+        self.aside.unlink()
         self.writer = ThreadPoolExecutor(1)  # its own: a disk that hangs holds up no answer
 
     async def __call__(self, sent: object) -> str:
