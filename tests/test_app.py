@@ -546,7 +546,8 @@ READ = {
 
 
 def test_read_returns_a_number_with_its_digits_and_their_places(client):
-    result = client.predict(handle_file(ROOT / "examples" / "6-number.jpg"), api_name="/read")
+    number = ROOT / "examples" / "6-the-number-407.jpg"
+    result = client.predict(handle_file(number), api_name="/read")
     assert result["number"] == "407" and 0 < result["score"] <= 1
     assert [digit["label"] for digit in result["digits"]] == ["4", "0", "7"]
     left = [digit["box"]["xmin"] for digit in result["digits"]]
@@ -584,7 +585,7 @@ FILE = {"meta": {"_type": "gradio.FileData"}}
 @pytest.mark.parametrize("marks", [FILE, {}], ids=["as a file", "unmarked"])
 def test_no_file_of_the_server_can_be_read(app_url, marks):
     """A path that was not uploaded is refused, whatever it points to: an image, too."""
-    for path in ("/etc/hostname", str(ROOT / "examples" / "1-mnist.png")):
+    for path in ("/etc/hostname", str(ROOT / "examples" / "1-a-4-from-MNIST.png")):
         body = json.dumps({"data": [{"path": path} | marks]})
         request = urllib.request.Request(
             f"{app_url}/gradio_api/call/predict",

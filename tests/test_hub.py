@@ -115,7 +115,7 @@ SAVE_AGAIN = """
 def test_a_processor_that_was_loaded_can_be_saved_and_pushed(output, python, tmp_path):
     script = tmp_path / "save.py"
     script.write_text(textwrap.dedent(SAVE_AGAIN))
-    done = python.run(script, ROOT / "examples" / "5-photo.jpg", tmp_path / "again")
+    done = python.run(script, ROOT / "examples" / "5-a-5-photographed.jpg", tmp_path / "again")
     assert done.returncode == 0, done.stderr
 
 
@@ -167,7 +167,7 @@ READ = """
 
 def test_numbers_are_read_where_the_repository_is_not(root, python, processor, tmp_path):
     add_repo(root, "model", "user/released", ROOT / "model")
-    number = ROOT / "examples" / "6-number.jpg"
+    number = ROOT / "examples" / "6-the-number-407.jpg"
     (tmp_path / "read.py").write_text(textwrap.dedent(READ))
     done = python.run(tmp_path / "read.py", number)
     assert done.returncode == 0, done.stderr
