@@ -26,7 +26,8 @@ from ui.saliency import classify, levels, saliency_maps
 HINT_BELOW = 0.8  # confidence under which the second guess is named, too
 MAX_CHARACTERS = 200_000  # of a data URL; sheet.js sends fewer
 MAX_SENT_PIXELS = 10**6  # sheet.js sends at most 512 a side
-INVITATION = "Write a digit or a number, or drop an image of one."
+GUESS_FROM = 0.3  # confidence: less is no guess worth a word
+INVITATION = "Write a digit or a number, or choose an image of one."
 
 
 def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
@@ -66,18 +67,22 @@ def describe(read: NumberRecognitionPipeline, candidates: dict, probabilities: n
     config, threshold = read.model.config, read.model.config.confidence_threshold
     path, score = read.find_path(candidates, probabilities)
     if not path:
-        return {"kind": "invitation", "line": f"Nothing is written here yet.\n{INVITATION}"}
+        return {"kind": "invitation", "line": f"No digit is seen here.\n{INVITATION}"}
     if score < threshold and (probabilities[path].max(1) < threshold).mean() >= 0.5:
         path, score = [0], float(probabilities[0].max())
     percent = ">99%" if score > 0.99 else f"{score:.0%}"
     line = f"Confidence: {percent}"
     first, second = (config.id2label[i] for i in (-probabilities[path[0]]).argsort()[:2])
     if len(path) > 1:
-        line += "\nThe digit framed below is the least confident." if score < HINT_BELOW else ""
+        if score < HINT_BELOW:
+            weakest = int(probabilities[path].max(1).argmin()) + 1
+            line += f". Digit {weakest} of {len(path)} is in doubt."
+            line += "\nLeave a gap between digits, one number a line."
     elif score < threshold and candidates["several_lines"]:
         line = "These seem to be several lines. Write one line."
     elif score < threshold:
-        line = f"This does not look like a digit.\nBest guess: {first} ({percent})"
+        line = "This does not look like a digit.\nWrite only digits, one number a line."
+        line += f"\nBest guess: {first} ({percent})" if score >= GUESS_FROM else ""
     elif score < HINT_BELOW:
         line += f"\nSecond guess: {second}. Write it more clearly?"
     inputs = candidates["pixel_values"][path]
