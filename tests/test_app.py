@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 
 import numpy as np
 import pytest
+from axe_playwright_python.sync_playwright import Axe
 from gradio_client import Client, handle_file
 from gradio_client.exceptions import AppError
 from mcp import ClientSession
@@ -565,6 +566,59 @@ def test_on_every_screen_sheet_and_answer_are_seen_together_and_nothing_moves(
         page.locator("#examples button").first.click()
         expect_digit(page, 4)
         expect(sheet).to_be_in_viewport(ratio=1)
+
+
+RING = """() => {
+  const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
+  return [document.activeElement.tagName, outlineStyle, outlineWidth].join(" ");
+}"""
+IN_FORCED_COLORS = """() => {
+  const looks = (name) => {
+    const { color, backgroundColor } = getComputedStyle(document.querySelector(name));
+    return color + backgroundColor;
+  };
+  const bar = getComputedStyle(document.querySelector("#answer .best i")).backgroundImage;
+  const alike = ["#answer .tiles [aria-pressed=%]", "[role=tab][aria-selected=%]"]
+    .filter((name) => looks(name.replace("%", true)) === looks(name.replace("%", false)));
+  return [bar !== "none", alike];
+}"""
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_for_everyone(app_url, context, scheme):
+    with visit(context, app_url, color_scheme=scheme) as page:
+
+        def check(*disabled):
+            options = {"rules": {rule: {"enabled": False} for rule in disabled}}
+            plots = [".plots button"]  # Gradio puts one without a name around each
+            results = Axe().run(page, {"exclude": [plots]}, options)
+            assert not results.response["violations"], results.generate_report()
+
+        check()
+        write(page, "407", 90, 12)
+        expect_number(page, "407")
+        expect(page.locator("#answer .line")).to_have_css("opacity", "1")
+        check()
+        confident = re.compile("4, (more than )?[0-9.]+ percent")
+        expect(page.locator("#answer").get_by_role("button", name=confident)).to_have_count(1)
+        page.locator("#answer .tiles button").first.click()
+        expect(page.get_by_role("listitem").filter(has_text=confident)).to_have_count(1)
+        expect(page.get_by_role("application", name="Write a digit or a number")).to_be_visible()
+
+        rings = set()
+        page.get_by_role("tab", name="Read").focus()
+        for _ in range(22):
+            page.keyboard.press("Tab")
+            rings.add(page.evaluate(RING))
+        rings = {ring for ring in rings if not ring.startswith("BODY")}  # between two rounds
+        assert rings == {f"{tag} solid 3px" for tag in ("BUTTON", "CANVAS", "SUMMARY")}
+
+        page.emulate_media(forced_colors="active")
+        assert page.evaluate(IN_FORCED_COLORS) == [True, []]
+        page.emulate_media(forced_colors="none")
+        page.get_by_role("tab", name="About the model").click()
+        expect(page.locator(".plots img")).to_have_count(4)
+        check("scrollable-region-focusable")  # Chromium focuses these by itself
 
 
 def test_about_tab_shows_the_files_of_the_model(page):
