@@ -26,7 +26,7 @@ from PIL import Image
 from scripts.serve import ROOT, memory, serve_app
 from scripts.strokes import FIVE, growing, sent_by_sheet
 
-SERVER_FILES = ["/etc/passwd", "app.py", str(ROOT / "examples" / "1-mnist.png")]
+SERVER_FILES = ["/etc/passwd", "app.py", str(ROOT / "examples" / "1-a-4-from-MNIST.png")]
 TIMEOUT = 60  # seconds
 REFUSALS = (  # Gradio's, of inputs that are not of the shape that it has documented
     "validation error for ImageData",

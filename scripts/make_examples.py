@@ -64,16 +64,16 @@ def main(dataset: str = "ylecun/mnist") -> None:
     """Write the images into examples/."""
     digits = load_dataset(dataset, split="train").select(range(100))
     labels, digits = digits["label"], digits["image"]
-    digits[2].save(EXAMPLES / "1-mnist.png")
-    write(TWO, 4, "white", "#222").save(EXAMPLES / "2-thin.png")
-    write(SEVEN, 6, "#fdf6e3", "#7c2d12", (0.6, 0.55, 0.4)).save(EXAMPLES / "3-off-centre.png")
-    write(EIGHT, 22, "#14532d", "#f5f5f4").save(EXAMPLES / "4-white-on-dark.png")
+    digits[2].save(EXAMPLES / "1-a-4-from-MNIST.png")
+    write(TWO, 4, "white", "#222").save(EXAMPLES / "2-a-2-in-thin-lines.png")
+    write(SEVEN, 6, "#fdf6e3", "#7c2d12", (0.6, 0.55, 0.4)).save(EXAMPLES / "3-a-7-off-centre.png")
+    write(EIGHT, 22, "#14532d", "#f5f5f4").save(EXAMPLES / "4-an-8-white-on-dark.png")
     photo = photograph(digits[0], np.random.default_rng(0))
-    photo.save(EXAMPLES / "5-photo.jpg", quality=80)
+    photo.save(EXAMPLES / "5-a-5-photographed.jpg", quality=80)
     number = side_by_side([digits[labels.index(digit)] for digit in (4, 0, 7)])
     photo = photograph(number, np.random.default_rng(0))
-    photo.save(EXAMPLES / "6-number.jpg", quality=80)
-    write(HOUSE, 8, "white", "#222").save(EXAMPLES / "7-not-a-digit.png")
+    photo.save(EXAMPLES / "6-the-number-407.jpg", quality=80)
+    write(HOUSE, 8, "white", "#222").save(EXAMPLES / "7-a-house.png")
 
 
 if __name__ == "__main__":

@@ -399,7 +399,7 @@ def test_off_nothing_is_asked_and_no_file_is_written(browser, python, home, tmp_
 def test_of_a_number_the_chosen_digit_is_kept(app, browser):
     url, folder = app
     with visit(browser, url) as (page, _):
-        first = show(page, 5)  # 6-number.jpg
+        first = show(page, 5)  # 6-the-number-407.jpg
         page.locator("#answer .tiles button[aria-pressed=false]").first.click()
         other = bytes(page.evaluate(SEEN))
         click(page, "6")

@@ -129,7 +129,7 @@ def test_what_was_loaded_can_be_saved_again_and_pushed(output, python, tmp_path)
     script = tmp_path / "save.py"
     script.write_text(textwrap.dedent(SAVE_AGAIN))
     folders = [tmp_path / name for name in ("again", "model", "pipeline")]
-    done = python.run(script, ROOT / "examples" / "5-photo.jpg", *folders)
+    done = python.run(script, ROOT / "examples" / "5-a-5-photographed.jpg", *folders)
     assert done.returncode == 0, done.stderr
 
 
@@ -181,7 +181,7 @@ READ = """
 
 def test_numbers_are_read_where_the_repository_is_not(root, python, processor, tmp_path):
     add_repo(root, "model", "user/released", ROOT / "model")
-    number = ROOT / "examples" / "6-number.jpg"
+    number = ROOT / "examples" / "6-the-number-407.jpg"
     (tmp_path / "read.py").write_text(textwrap.dedent(READ))
     done = python.run(tmp_path / "read.py", number)
     assert done.returncode == 0, done.stderr

@@ -180,7 +180,7 @@ MAPS = "document.querySelectorAll('#inside canvas')[1].toDataURL()"
 def test_it_follows_the_chosen_digit_of_a_number(page):
     summary, tiles = page.locator("#inside summary"), page.locator("#answer .tiles button")
     best = page.locator("#answer .best")
-    page.locator("#examples button").nth(5).click()  # 6-number.jpg
+    page.locator("#examples button").nth(5).click()  # 6-the-number-407.jpg
     expect(page.locator("#answer .top")).to_have_text("407")
     summary.click()
     maps = set()

@@ -18,7 +18,7 @@ PLOTS = {
     "calibration.png": "Calibration: accuracy against confidence",
 }
 LOADING = """\
-### Load it elsewhere
+## Load it elsewhere
 
 ```python
 from transformers import pipeline
@@ -44,14 +44,14 @@ def show_about(name_or_path: str) -> None:
     if path := find("eval_results.json"):
         results = json.loads(path.read_text())
         lines = [line.format(results[key]) for key, line in RESULTS.items() if key in results]
-        gr.Markdown("### Evaluation\n" + ", ".join(lines))
+        gr.Markdown("## Evaluation\n" + ", ".join(lines))
     with gr.Row(elem_classes="plots"):
         for file, title in PLOTS.items():
             if path := find(file):
                 with gr.Column():
-                    gr.Markdown(f"### {title}")
+                    gr.Markdown(f"## {title}")
                     gr.Image(path, label=title, show_label=False, container=False, buttons=[])
     if path := find("benchmark.md"):
-        gr.Markdown(f"### Robustness\n\n{path.read_text()}", elem_classes="table")
+        gr.Markdown(f"## Robustness\n\n{path.read_text()}", elem_classes="table")
     name = "YOUR_NAME/mnist-cnn" if Path(name_or_path).is_dir() else name_or_path
     gr.Markdown(LOADING.format(name=name))

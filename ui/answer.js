@@ -1,9 +1,12 @@
+const PAUSE = 600; // milliseconds: the pen rests longer than between two strokes of a 4
 const find = (name) => element.querySelector(name);
 const tiles = find(".tiles");
 let shown; // the digit that the bars and images are of
+let saying; // the timer of the sentences that wait until the pen rests
 let picked; // the tile that was clicked, and the text then: later answers with this text keep it
 const confidence = ({ probabilities }) => Math.max(...probabilities);
 const percent = (share) => (share > 0.99 ? ">99" : (100 * share).toFixed(share < 0.0995 ? 1 : 0)) + "%";
+const spoken = (digit, share) => `${digit}, ${percent(share).replace(">", "more than ").replace("%", " percent")}`;
 
 function choose(digits, chosen) {
   shown = digits[chosen];
@@ -14,6 +17,7 @@ function choose(digits, chosen) {
     bar.classList.toggle("best", i === shown?.probabilities.indexOf(confidence(shown)));
     bar.querySelector("i").style.backgroundSize = 100 * probability + "% 100%";
     bar.querySelector("u").textContent = shown ? percent(probability) : "";
+    bar.querySelector("u + .ears").textContent = shown ? spoken(i, probability) : i;
   });
   paint(find(".seen"), shown?.seen);
   const marks = atob(shown?.saliency ?? "");
@@ -27,16 +31,20 @@ function choose(digits, chosen) {
 }
 
 function show() {
-  const { kind, text = "", line = props.invitation, digits = [] } = props.value ?? {};
+  const { kind, writing, text = "", line = props.invitation, digits = [] } = props.value ?? {};
   const length = text.length > 12 || text.includes("\n") ? "long longer" : text.length > 2 ? "long" : "";
-  find(".verdict").className = ["verdict", kind, length].join(" ");
+  const waits = writing || find(".writing");
+  find(".verdict").className = ["verdict", kind, length, waits ? "writing" : ""].join(" ");
   find(".top").textContent = text;
-  find(".line").textContent = line;
+  clearTimeout(saying);
+  if (!waits) say(text, line);
+  else if (!writing) saying = setTimeout(say, PAUSE, text, line);
   tiles.innerHTML = "";
   for (const [i, digit] of digits.length > 1 ? digits.entries() : []) {
     if (digit.line > digits[Math.max(i - 1, 0)].line) tiles.appendChild(document.createElement("hr"));
     const tile = tiles.appendChild(document.createElement("button"));
     tile.type = "button";
+    tile.ariaLabel = spoken(digit.label, confidence(digit));
     tile.innerHTML = `<canvas></canvas><b>${digit.label}</b>${percent(confidence(digit))}`;
     tile.addEventListener("click", () => choose(digits, (picked = { text, i }).i));
     paint(tile.firstChild, digit.seen);
@@ -44,6 +52,12 @@ function show() {
   if (picked?.text !== text) picked = undefined;
   const confidences = digits.map(confidence);
   choose(digits, picked?.i ?? confidences.indexOf(Math.min(...confidences)));
+}
+
+function say(text, line) {
+  find(".verdict").classList.remove("writing");
+  for (const [name, words] of [[".verdict .ears", text], [".line", line]])
+    if (find(name).textContent !== words) find(name).textContent = words; // else it would be said again
 }
 watch("value", show);
 show();

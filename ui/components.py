@@ -99,6 +99,7 @@ class Examples(gr.HTML):
         for file in files:
             content = base64.b64encode(file.read_bytes()).decode()
             url = f"data:{mimetypes.guess_type(file)[0]};base64,{content}"
-            buttons += f'<button type="button"><img src="{url}" alt="Example {file.stem}"></button>'
+            shows = file.stem.partition("-")[2].replace("-", " ")
+            buttons += f'<button type="button"><img src="{url}" alt="Example: {shows}"></button>'
         text = f'<p class="caption">Or try one of these</p><div class="examples">{buttons}</div>'
         super().__init__(text, elem_id="examples", apply_default_css=False)

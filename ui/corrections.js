@@ -10,7 +10,7 @@ const buttons = [...element.querySelectorAll(".bars li")].map((row) => {
   const label = row.dataset.digit ?? "none";
   const button = document.createElement("button");
   button.type = "button";
-  if (label !== "none") button.innerHTML = `<span>This is ${named(label).split(" ")[0]}</span>`; // for ears
+  if (label !== "none") button.innerHTML = `<span class="ears">This is ${named(label).split(" ")[0]}</span>`; // for ears
   button.append(...row.childNodes);
   button.addEventListener("click", () => correct(label));
   row.append(button);

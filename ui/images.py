@@ -9,7 +9,7 @@ import gradio as gr
 from gradio.data_classes import ImageData
 from PIL import Image, UnidentifiedImageError
 
-EXAMPLE = "examples/1-mnist.png"  # of this project
+EXAMPLE = "examples/1-a-4-from-MNIST.png"  # of this project
 FORMATS = ("PNG", "JPEG", "GIF", "WEBP", "BMP", "TIFF")
 MAX_PIXELS = 64 * 10**6  # decoded, each takes 4 bytes: 256 MB at most
 

@@ -26,7 +26,8 @@ from ui.saliency import levels, saliency_maps
 HINT_BELOW = 0.8  # confidence under which the second guess is named, too
 MAX_CHARACTERS = 200_000  # of a data URL; sheet.js sends fewer
 MAX_SENT_PIXELS = 10**6  # sheet.js sends at most 512 a side
-INVITATION = "Write a digit or a number, or drop an image of one."
+GUESS_FROM = 0.3  # confidence: less is no guess worth a word
+INVITATION = "Write a digit or a number, or choose an image of one."
 
 
 def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
@@ -67,7 +68,7 @@ def describe(
     """
     read_digits, score = found["digits"], found["score"]
     if not read_digits:
-        return {"kind": "invitation", "line": f"Nothing is written here yet.\n{INVITATION}"}
+        return {"kind": "invitation", "line": f"No digit is seen here.\n{INVITATION}"}
     config, is_number = read.model.config, len(read_digits) > 1
     percent = ">99%" if score > 0.99 else f"{score:.0%}"
     line = f"Confidence: {percent}"
@@ -75,9 +76,13 @@ def describe(
         config.id2label[i] for i in read_digits[0].probabilities.argsort()[:-3:-1].tolist()
     )
     if is_number:
-        line += "\nThe digit framed below is the least confident." if score < HINT_BELOW else ""
+        if score < HINT_BELOW:
+            weakest = int(np.argmin([digit.probabilities.max() for digit in read_digits])) + 1
+            line += f". Digit {weakest} of {len(read_digits)} is in doubt."
+            line += "\nLeave a gap between digits, one number a line."
     elif score < config.confidence_threshold:
-        line = f"This does not look like a digit.\nBest guess: {first} ({percent})"
+        line = "This does not look like a digit.\nWrite only digits, one number a line."
+        line += f"\nBest guess: {first} ({percent})" if score >= GUESS_FROM else ""
     elif score < HINT_BELOW:
         line += f"\nSecond guess: {second}. Write it more clearly?"
     if count := len(found["ignored"]):

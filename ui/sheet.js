@@ -8,9 +8,13 @@ const MAX_SIDE = 512; // pixels of anything sent
 const MAX_LENGTH = 130_000; // characters of a data URL: about 100 kB
 const SEND_EVERY = 50; // milliseconds, while drawing
 const RETRY_AFTER = 2000; // milliseconds, when the server does not answer
+const REFUSED_FOR = 6000; // milliseconds that a file which is no image is talked about
+const AROUND = 60; // a stroke may begin so far outside
 
-let image = null; // {source, left, top, width, height, isDark}: an image and its place on the canvas
-let strokes = []; // lists of points [x, y]
+let image = null; // {source, left, top, width, height, paper}: its place on the canvas, the colour around it
+let strokes = []; // {ink, points}: a colour, and [x, y] each
+let [past, future] = [[], []]; // of the two, for Undo and Redo
+let coming = null; // the last point of a stroke that began beside the sheet and has not reached it
 let drawing = false;
 let inputs = 0; // of everything but a stroke that grows: an answer from before the last is late
 let unread = false; // something changed since the last call
@@ -22,30 +26,48 @@ const isEmpty = () => !image && !strokes.length;
 const line = (from, to) => pen.stroke(new Path2D(`M ${from} L ${to} l .01 0`)); // from where it ends: a dot
 
 function redraw() {
-  pen.fillStyle = "white";
+  pen.fillStyle = image?.paper ?? "white";
   pen.fillRect(0, 0, canvas.width, canvas.height);
   if (image) pen.drawImage(image.source, image.left, image.top, image.width, image.height);
-  pen.strokeStyle = image?.isDark ? "white" : "#111";
   pen.lineWidth = PEN_WIDTH;
   pen.lineCap = pen.lineJoin = "round";
-  for (const stroke of strokes) stroke.forEach((point, i) => line(stroke[Math.max(i - 1, 0)], point));
-  undoButton.disabled = clearButton.disabled = isEmpty();
+  for (const { ink, points } of strokes) {
+    pen.strokeStyle = ink;
+    points.forEach((point, i) => line(points[Math.max(i - 1, 0)], point));
+  }
+  undoButton.disabled = !past.length;
+  clearButton.disabled = isEmpty();
   sheet.classList.toggle("filled", !isEmpty());
 }
 
-function change(newImage, newStrokes) {
-  [image, strokes, drawing] = [newImage, newStrokes, false];
+function lay(...things) {
+  [image, strokes] = things;
+  drawing = false;
   inputs++;
   redraw();
   showBoxes([]);
   read();
 }
-const undo = () => (strokes.length ? change(image, strokes.slice(0, -1)) : change(null, []));
-const clear = () => change(null, []);
+function remember() {
+  past = [...past.slice(-49), [image, strokes]]; // an image takes megabytes
+  future = [];
+}
+function change(...things) {
+  remember();
+  lay(...things);
+}
+function travel(from, to) {
+  if (!from.length) return;
+  to.push([image, strokes]);
+  lay(...from.pop());
+}
+const undo = () => travel(past, future);
+const redo = () => travel(future, past);
+const clear = () => isEmpty() || change(null, []);
 
 // What is sent: the ink with a margin around it, or the image, as small as it can be read well
 function region() {
-  const [xs, ys] = [0, 1].map((axis) => strokes.flat().map((point) => point[axis]));
+  const [xs, ys] = [0, 1].map((axis) => strokes.flatMap(({ points }) => points.map((point) => point[axis])));
   const left = Math.min(image?.left ?? Infinity, Math.min(...xs) - MARGIN);
   const top = Math.min(image?.top ?? Infinity, Math.min(...ys) - MARGIN);
   const right = Math.max(image ? image.left + image.width : -Infinity, Math.max(...xs) + MARGIN);
@@ -53,8 +75,8 @@ function region() {
   return { left, top, width: right - left, height: bottom - top };
 }
 
-// A copy that is at most so large: of all of the source, or of an area of it, white where that goes beyond.
-function reduced(source, maxWidth, maxHeight, area) {
+// A copy that is at most so large: of all of the source, or of an area of it, on paper of a colour.
+function reduced(source, maxWidth, maxHeight, area, paper = "white") {
   const { left = 0, top = 0, width, height } = area ?? source;
   const small = document.createElement("canvas");
   const scale = Math.min(1, maxWidth / width, maxHeight / height);
@@ -62,7 +84,7 @@ function reduced(source, maxWidth, maxHeight, area) {
   small.height = Math.max(1, Math.round(height * scale));
   const context = small.getContext("2d");
   context.imageSmoothingQuality = "high";
-  context.fillStyle = "white";
+  context.fillStyle = paper;
   if (area) context.fillRect(0, 0, small.width, small.height);
   context.drawImage(source, left, top, width, height, 0, 0, small.width, small.height);
   return small;
@@ -70,7 +92,7 @@ function reduced(source, maxWidth, maxHeight, area) {
 
 function encode(area) {
   const small = strokes.length
-    ? reduced(canvas, MAX_SIDE, image ? MAX_SIDE : SENT_HEIGHT, area)
+    ? reduced(canvas, MAX_SIDE, image ? MAX_SIDE : SENT_HEIGHT, area, image?.paper)
     : reduced(image.source, MAX_SIDE, MAX_SIDE);
   let url = small.toDataURL();
   for (const [kind, quality] of [["webp", 0.9], ["jpeg", 0.85], ["jpeg", 0.5]])
@@ -91,6 +113,8 @@ async function read() {
     const again = failed || value?.busy;
     unread ||= again;
     if (input === inputs) {
+      if (value?.kind === "invitation" && !strokes.length)
+        value.line = "This image is blank. Write on it, or choose another.";
       if (failed) fail("The server does not answer. What is written stays here, and is sent again.");
       else answer(value);
       showBoxes(value?.boxes ?? [], area);
@@ -101,7 +125,7 @@ async function read() {
 }
 
 function answer(value) {
-  props.value = value;
+  props.value = value && { ...value, writing: drawing };
   trigger("input");
 }
 const fail = (line) => answer({ kind: "error", line });
@@ -120,36 +144,70 @@ function place({ clientX, clientY }) {
   const { left, top, width, height } = canvas.getBoundingClientRect();
   return [((clientX - left) * canvas.width) / width, ((clientY - top) * canvas.height) / height];
 }
+const nearest = ([x, y]) => [Math.min(Math.max(x, 0), canvas.width), Math.min(Math.max(y, 0), canvas.height)];
+const isOn = (point, around = 0) => nearest(point).every((value, axis) => Math.abs(value - point[axis]) <= around);
 
-canvas.addEventListener("pointerdown", (event) => {
-  if (event.button !== 0 || !event.isPrimary) return; // a second finger, a resting palm
+// Light where an image is dark: a digit that is in the way does not matter to so large an area.
+function inkAt([x, y]) {
+  if (!image) return "#111";
+  const scale = image.source.width / image.width;
+  const side = (canvas.height / 2) * scale;
+  const [left, top] = [(x - image.left) * scale - side / 2, (y - image.top) * scale - side / 2];
+  return isDark(mean(image.source, { left, top, width: side, height: side }, image.paper)) ? "white" : "#111";
+}
+function mean(source, area, paper) {
+  return reduced(source, 1, 1, area, paper).getContext("2d").getImageData(0, 0, 1, 1).data.slice(0, 3);
+}
+const isDark = ([red, green, blue]) => red + green + blue < 384;
+
+function begin(event, point) {
   canvas.setPointerCapture(event.pointerId);
+  coming = null;
   drawing = true;
-  strokes.push([place(event)]);
+  remember();
+  strokes = [...strokes, { ink: inkAt(point), points: [point] }];
   redraw();
+  answer(props.value ?? {}); // the pen is down: no sentences
   read();
+}
+
+document.addEventListener("pointerdown", (event) => {
+  if (event.button !== 0 || !event.isPrimary) return; // a second finger, a resting palm
+  const point = place(event);
+  if (event.target === canvas) begin(event, point);
+  else if (isOn(point, AROUND) && !event.target.closest("a, button, summary")) coming = point;
 });
-canvas.addEventListener("pointermove", (event) => {
-  if (!drawing || !event.isPrimary) return;
+document.addEventListener("pointermove", (event) => {
+  if (!(drawing || coming) || !event.isPrimary) return;
   const between = event.getCoalescedEvents?.() ?? [];
   for (const passed of between.length ? between : [event]) {
-    strokes.at(-1).push(place(passed));
-    line(...strokes.at(-1).slice(-2));
+    const point = place(passed);
+    if (coming && isOn(point)) begin(event, nearest(coming));
+    if (coming) coming = point;
+    if (!drawing) continue;
+    strokes.at(-1).points.push(point);
+    line(...strokes.at(-1).points.slice(-2));
   }
-  read();
+  if (drawing) read();
 });
 for (const end of ["pointerup", "pointercancel"])
-  canvas.addEventListener(end, (event) => {
-    if (!drawing || !event.isPrimary) return;
+  document.addEventListener(end, (event) => {
+    if (!event.isPrimary) return;
+    coming = null;
+    if (!drawing) return;
     drawing = false;
     read();
   });
+document.addEventListener("selectstart", (event) => (drawing || coming) && event.preventDefault());
 
-element.addEventListener("keydown", (event) => {
-  if ((event.ctrlKey || event.metaKey) && event.key.toLowerCase() === "z") undo();
-  else if (["Delete", "Backspace", "Escape"].includes(event.key)) clear();
-  else return;
+document.addEventListener("keydown", (event) => {
+  if (event.target.closest("input, textarea, select, [contenteditable]") || !canvas.offsetParent) return;
+  const held = { z: event.shiftKey ? redo : undo, y: redo };
+  const alone = { backspace: undo, delete: clear, escape: clear };
+  const act = (event.ctrlKey || event.metaKey ? held : alone)[event.key.toLowerCase()];
+  if (!act) return;
   event.preventDefault();
+  act();
 });
 undoButton.addEventListener("click", undo);
 clearButton.addEventListener("click", clear);
@@ -161,14 +219,18 @@ async function put(url) {
   loaded.src = url;
   await loaded.decode().catch(() => {});
   if (input !== inputs || drawing) return;
-  if (!loaded.naturalWidth)
-    return fail("This file is not an image that can be read. Use PNG, JPEG, GIF, WebP or BMP.");
+  if (!loaded.naturalWidth) {
+    fail("This file is not an image that can be read. Use PNG, JPEG, GIF, WebP or BMP.");
+    await sleep(REFUSED_FOR);
+    return input === inputs && read();
+  }
   const source = reduced(loaded, 2 * canvas.width, 2 * canvas.width); // a photograph is slow to draw
   const scale = Math.min(canvas.width / source.width, canvas.height / source.height);
   const [width, height] = [source.width * scale, source.height * scale];
   const [left, top] = [(canvas.width - width) / 2, (canvas.height - height) / 2];
-  const [red, green, blue, alpha] = reduced(loaded, 1, 1).getContext("2d").getImageData(0, 0, 1, 1).data;
-  change({ source, left, top, width, height, isDark: alpha > 127 && red + green + blue < 384 }, []);
+  const colour = mean(source, { width: source.width, height: source.height });
+  const paper = isDark(colour) ? `rgb(${colour})` : "white"; // the pen is seen beside it, too
+  change({ source, left, top, width, height, paper }, []);
 }
 
 function give(event, list) {
