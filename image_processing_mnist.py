@@ -63,6 +63,7 @@ SPECK_SHARE = 0.04  # of the largest part's area: smaller parts are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part keeps clear of it
 ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the same digit
 RULE_THICKNESS = 0.22  # of a rule's length: the box around a bar that is tilted by 8 degrees
+FORM_SHARE = 1 / 3  # of a straight part's pixels: with more, all of it is a form
 RULE_LENGTH = 1.6  # of the tallest other part's height, at least: no digit is so long
 POINT_LENGTH = 5  # the same, at most: beside what is lower, such as a point, it can be a 1
 MOST_PARTS = 100  # in an image with more, none is a frame or a rule
@@ -280,7 +281,8 @@ class MnistImageProcessor(BaseImageProcessor):
             ink, form = ink * (ink > MIN_MARK), form * (form > MIN_MARK)
             marks = np.maximum(ink, form)
             # Where the two are in doubt, the whole line or frame tells.
-            ink *= (ink.max() > SURE_MARK) * ((form == 0) | (without_forms(marks) > 0))
+            in_doubt = (form == 0) | (without_forms(marks) > 0)
+            ink *= (ink.max() > SURE_MARK) * in_doubt * ~straight_forms(ink, form)
         return without_forms(ink), marks
 
     def frame_ink(self, ink: np.ndarray) -> np.ndarray:
@@ -501,6 +503,24 @@ def without_forms(ink: np.ndarray) -> np.ndarray:
     return ink * ~ndimage.binary_dilation(np.isin(parts, forms), np.ones((3, 3)))
 
 
+def straight_forms(ink: np.ndarray, form: np.ndarray) -> np.ndarray:
+    """Which of (H, W) pixels lie in straight parts that are forms for a third at least, (H, W)."""
+    parts, areas = parts_of(np.maximum(ink, form))
+    shares = ndimage.mean(form > ink, parts, np.arange(len(areas)))
+    straight = [
+        number
+        for number, place in enumerate(ndimage.find_objects(parts), 1)
+        if shares[number] > FORM_SHARE and is_straight(place)
+    ]
+    return ndimage.binary_dilation(np.isin(parts, straight), np.ones((3, 3)))
+
+
+def is_straight(place: Place) -> bool:
+    """Whether what fills its rows and columns is long and narrow."""
+    across, length = sorted(side.stop - side.start for side in place)
+    return across <= RULE_THICKNESS * length
+
+
 def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
     """Whether a part is straight, and far longer than the tallest other part is high.
 
@@ -510,8 +530,8 @@ def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
         size: Height and width of the image.
     """
     sides = [side.stop - side.start for side in place]
-    across, length = sorted(sides)
-    if across > RULE_THICKNESS * length or length < RULE_LENGTH * height:
+    length = max(sides)
+    if not is_straight(place) or length < RULE_LENGTH * height:
         return False
     return length < POINT_LENGTH * height or any(np.equal(sides, size))
 
