@@ -63,7 +63,8 @@ SPECK_SHARE = 0.04  # of the largest part's area: smaller parts are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part keeps clear of it
 ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the same digit
 RULE_THICKNESS = 0.22  # of a rule's length: the box around a bar that is tilted by 8 degrees
-FORM_SHARE = 1 / 3  # of a straight part's pixels: with more, all of it is a form
+FORM_SHARE = 1 / 3  # of a bar's pixels: with more, all of it is a form
+FULL_BAR = 1.5  # of its area, at most: its width by its length, if nothing is at its sides
 RULE_LENGTH = 1.6  # of the tallest other part's height, at least: no digit is so long
 POINT_LENGTH = 5  # the same, at most: beside what is lower, such as a point, it can be a 1
 MOST_PARTS = 100  # in an image with more, none is a frame or a rule
@@ -72,6 +73,7 @@ LOW = 0.45  # of that height: what is lower, as a point, is not searched for
 COARSE = 64  # pixels: lower digits are found anew at a higher resolution,
 FINER = 1.5  # if it is higher by so much at least
 MARGIN = 0.5  # of their height, around them
+LONG = 2.5  # heights: a longer line is made level
 MIN_STROKE = 1.8  # pixels after scaling: thinner strokes would fade, and are widened to this
 
 
@@ -510,15 +512,19 @@ def straight_forms(ink: np.ndarray, form: np.ndarray) -> np.ndarray:
     straight = [
         number
         for number, place in enumerate(ndimage.find_objects(parts), 1)
-        if shares[number] > FORM_SHARE and is_straight(place)
+        if shares[number] > FORM_SHARE and is_bar(parts[place] == number)
     ]
     return ndimage.binary_dilation(np.isin(parts, straight), np.ones((3, 3)))
 
 
-def is_straight(place: Place) -> bool:
-    """Whether what fills its rows and columns is long and narrow."""
-    across, length = sorted(side.stop - side.start for side in place)
-    return across <= RULE_THICKNESS * length
+def is_bar(part: np.ndarray) -> bool:
+    """Whether (h, w) bool is long and narrow, in any direction, and has nothing at its sides."""
+    area = np.count_nonzero(part)
+    if area < SMALL:
+        return False
+    # Of a bar, the variances across and along it are a twelfth of its squared width and length.
+    across, along = np.sqrt(12 * np.linalg.eigvalsh(np.cov(np.nonzero(part))).clip(0))
+    return across < RULE_THICKNESS * along and across * along < FULL_BAR * area
 
 
 def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
@@ -530,8 +536,8 @@ def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
         size: Height and width of the image.
     """
     sides = [side.stop - side.start for side in place]
-    length = max(sides)
-    if not is_straight(place) or length < RULE_LENGTH * height:
+    across, length = sorted(sides)
+    if across > RULE_THICKNESS * length or length < RULE_LENGTH * height:
         return False
     return length < POINT_LENGTH * height or any(np.equal(sides, size))
 
@@ -602,8 +608,9 @@ def frame_digit(digit: np.ndarray) -> np.ndarray:
 def frame_line(ink: np.ndarray) -> tuple[np.ndarray, float]:
     """Scale a cropped line (h, w) 0-1 -> (32, W) 0-1, and how many of its pixels one of these is.
 
-    It fits 28 rows, if that makes it no longer than 1,120 columns.
+    It is made level, and fits 28 rows, if that makes it no longer than 1,120 columns.
     """
+    ink = level(ink)
     step = max(ink.shape[0] / (LINE_HEIGHT - 2 * LINE_MARGIN), ink.shape[1] / LONGEST)
     widened = widen(ink, MIN_STROKE * step)
     added = (len(widened) - len(ink)) // 2
@@ -616,6 +623,24 @@ def frame_line(ink: np.ndarray) -> tuple[np.ndarray, float]:
         box=(left, top, left + size[0] * step, top + LINE_HEIGHT * step),
     )
     return np.asarray(line).clip(0, 1), step
+
+
+def level(line: np.ndarray) -> np.ndarray:
+    """Move the columns of a long line (h, w) 0-1 up or down, so that its ink has no slope."""
+    if line.shape[1] < LONG * line.shape[0]:  # of few digits: which they are decides the slope
+        return line
+    y, x = np.nonzero(line > EDGE_LEVEL)
+    slope = np.polyfit(x, y, 1)[0]
+    drop = abs(slope) * line.shape[1] / 2
+    levelled = ndimage.affine_transform(
+        line,
+        [[1, slope], [0, 1]],
+        offset=(-slope * line.shape[1] / 2 - drop, 0),
+        output_shape=(math.ceil(len(line) + 2 * drop), line.shape[1]),
+        order=1,
+    )
+    rows = np.flatnonzero((levelled > EDGE_LEVEL).any(1))
+    return levelled[max(rows[0] - 1, 0) : rows[-1] + 2]
 
 
 def widen(digit: np.ndarray, width: float) -> np.ndarray:

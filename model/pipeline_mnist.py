@@ -28,8 +28,9 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
 ONE_DIGIT = 0.95  # confidence of all ink as one digit from which it is one
+SURE_DIGIT = 0.9  # mean share of the score for each digit, if a rotated image is read
 MIN_PARTS = 4  # of an image that is rotated if it is in doubt
-MOST_PARTS = 300  # a page of digits has fewer, points included
+MOST_PARTS = 150  # a page of digits has fewer, points included
 # Lengths, as multiples of a part's height.
 LOW = 0.45  # of the tallest part: what is lower is points, dashes, bits of a digit
 REACH = 2.0  # to its left and right: a part as near belongs to the same line
@@ -82,7 +83,9 @@ class NumberRecognitionPipeline(Pipeline):
 
     def _forward(self, image: dict) -> dict:
         (found,) = self.read([image])
-        if found["score"] < self.model.config.confidence_threshold and self.is_on_its_side(image):
+        is_in_doubt = found["score"] < self.model.config.confidence_threshold
+        lines = {digit.line for digit in found["digits"] if len(found["digits"]) > 1}
+        if is_in_doubt and len(lines) != 1 and self.is_on_its_side(image):
             found["message"] = "The image seems to lie on its side. Rotate it."
         return found | {key: image[key] for key in ("corner", "scale")}
 
@@ -91,8 +94,10 @@ class NumberRecognitionPipeline(Pipeline):
         if ndimage.label(image["ink"] > EDGE_LEVEL)[1] < MIN_PARTS:
             return False
         rotated = self.read([image | {"ink": np.rot90(image["ink"], turn)} for turn in (1, 3)])
-        threshold = self.model.config.confidence_threshold
-        return any(len(found["digits"]) > 1 and found["score"] >= threshold for found in rotated)
+        return any(
+            len(found["digits"]) > 1 and found["score"] ** (1 / len(found["digits"])) > SURE_DIGIT
+            for found in rotated
+        )
 
     def read(self, images: list[dict]) -> list[dict]:
         """Read images, as `preprocess` gives them, in a batch.
@@ -142,8 +147,8 @@ class NumberRecognitionPipeline(Pipeline):
             digits += map(Digit, agreed, pixels, line.boxes, [number] * len(spaces), spaces)
         sure = [digit.probabilities.max() >= threshold for digit in digits]
         if len(digits) < 2 or (score < threshold and np.mean(sure) <= 0.5):
-            boxes = bounds((image["ink"] > EDGE_LEVEL).astype(int))  # one, or none if it is blank
-            digits = [Digit(whole, image["whole"], box, 0, False) for box in boxes]
+            box = box_of(image["ink"] > EDGE_LEVEL)
+            digits = [Digit(whole, image["whole"], np.array(box), 0, False)] if box else []
             score = float(whole.max()) if digits else 0.0
         ignored = [np.zeros((0, 4), int), *(line.ignored for line in lines)]
         return {"digits": digits, "score": score, "ignored": np.concatenate(ignored)}
@@ -186,7 +191,8 @@ class NumberRecognitionPipeline(Pipeline):
             }
             for digit in found["digits"]
         ]
-        result = {"number": self.spell(found["digits"]), "score": found["score"], "digits": digits}
+        number = "?" if "message" in found else self.spell(found["digits"])
+        result = {"number": number, "score": found["score"], "digits": digits}
         result["ignored"] = list(map(in_image, found["ignored"]))
         return result | {key: found[key] for key in ("message",) if key in found}
 
@@ -277,8 +283,8 @@ class Line:
         self.digits, self.boxes = [], np.zeros((count, 4), int)
         for digit, middle in enumerate(middles.astype(int)):
             own = owner == digit
-            inside = bounds((own & (self.ink > EDGE_LEVEL)).astype(int))
-            left, top, right, bottom = inside[0] if len(inside) else (middle, 0, middle + 1, 1)
+            box = box_of(own & (self.ink > EDGE_LEVEL))
+            left, top, right, bottom = box or (middle, 0, middle + 1, 1)
             around = slice(max(top - 1, 0), bottom + 1), slice(max(left - 1, 0), right + 1)
             self.digits.append(self.ink[around] * own[around])
             self.boxes[digit] = np.add(corner, (left, top, right, bottom))
@@ -326,7 +332,7 @@ def find_lines(ink: np.ndarray) -> list[Line]:
 
 def crop_line(ink: np.ndarray, own: np.ndarray) -> Line:
     """The line of what is its own, (H, W) bool, of (H, W) ink."""
-    ((left, top, right, bottom),) = bounds(own.astype(np.uint8))
+    left, top, right, bottom = box_of(own)
     place = slice(max(top - 1, 0), bottom + 1), slice(max(left - 1, 0), right + 1)
     parts, _ = ndimage.label(own[place], np.ones((3, 3)))
     parts = np.where(parts, parts, ndimage.grey_dilation(parts, 3))
@@ -352,6 +358,12 @@ def bounds(labels: np.ndarray) -> np.ndarray:
     """The boxes (n, 4) of labels 1 to n in (H, W): left, top, right, bottom."""
     found = ndimage.find_objects(labels)
     return np.array([(x.start, y.start, x.stop, y.stop) for y, x in found], int).reshape(-1, 4)
+
+
+def box_of(mask: np.ndarray) -> tuple[int, int, int, int] | None:
+    """The box of what is true in (H, W) bool, None if nothing is; faster than `bounds`."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows) else None
 
 
 PIPELINE_REGISTRY.register_pipeline(

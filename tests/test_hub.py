@@ -125,14 +125,6 @@ SAVE_AGAIN = """
 """
 
 
-def test_what_was_loaded_can_be_saved_again_and_pushed(output, python, tmp_path):
-    script = tmp_path / "save.py"
-    script.write_text(textwrap.dedent(SAVE_AGAIN))
-    folders = [tmp_path / name for name in ("again", "model", "pipeline")]
-    done = python.run(script, ROOT / "examples" / "5-a-5-photographed.jpg", *folders)
-    assert done.returncode == 0, done.stderr
-
-
 def test_a_model_of_an_earlier_version_without_ink_finder_is_refused(root, output, train, tmp_path):
     earlier = tmp_path / "earlier"
     shutil.copytree(output, earlier, ignore=shutil.ignore_patterns("checkpoint-*", "ink_finder*"))
@@ -177,6 +169,14 @@ READ = """
     classify = pipeline("image-classification", model="user/released", **options)
     print(json.dumps([read(sys.argv[1]), type(classify).__name__]))
 """
+
+
+def test_what_was_loaded_can_be_saved_again_and_pushed(output, python, tmp_path):
+    script = tmp_path / "save.py"
+    script.write_text(textwrap.dedent(SAVE_AGAIN))
+    folders = [tmp_path / name for name in ("again", "model", "pipeline")]
+    done = python.run(script, ROOT / "examples" / "5-a-5-photographed.jpg", *folders)
+    assert done.returncode == 0, done.stderr
 
 
 def test_numbers_are_read_where_the_repository_is_not(root, python, processor, tmp_path):

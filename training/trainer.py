@@ -119,6 +119,7 @@ class MnistTrainer(Trainer):
         if (lines := dataloader.dataset.lines) is not None:
             accuracy = line_accuracy(self.ema.module, lines, self.args.device)
             output.metrics[f"{metric_key_prefix}_line_accuracy"] = accuracy
+            output.metrics[f"{metric_key_prefix}_lines"] = len(lines)
         return output
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
