@@ -499,16 +499,14 @@ def test_examples_are_read_as_their_names_say(page):
     assert not guess or int(guess[1]) >= 30
 
 
-def test_a_number_in_doubt_says_of_which_digit_and_what_to_do(page):
+def test_what_is_left_out_of_a_number_is_said(page):
     house = [[(80, 235), (80, 120), (140, 60), (200, 120), (200, 235), (80, 235)]]
     house += [[(120, 235), (120, 180), (160, 180), (160, 235)]]
     for left, strokes in ((-95, STROKES["4"]), (30, house), (155, STROKES["7"])):
         draw(page, [[(left + 0.8 * x, 28 + 0.8 * y) for x, y in stroke] for stroke in strokes])
-    line = page.locator("#answer .line")
-    advice = re.compile(r"Digit (\d) of \d is in doubt.\s+Leave a gap between digits")
-    expect(line).to_have_text(advice)
-    tile = page.locator("#answer .tiles button").nth(int(advice.search(line.inner_text())[1]) - 1)
-    expect(tile).to_have_attribute("aria-pressed", "true")
+    left_out = re.compile(r"Confidence: .*\s+A sign was left out: only digits are read.")
+    expect(page.locator("#answer .line")).to_have_text(left_out)
+    expect(page.locator("#answer .top")).to_have_text("4 7")
 
 
 MOVES = """() => {

@@ -1,5 +1,7 @@
 """Whole numbers: read as they are written, with boxes in pixels."""
 
+import base64
+import io
 import json
 
 import numpy as np
@@ -10,6 +12,7 @@ from transformers import pipeline
 from conftest import ROOT
 from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
+from ui.reading import read_sheets
 
 HEIGHT = 60  # pixels of a digit as `write` writes it
 
@@ -143,6 +146,20 @@ def test_a_single_digit_is_what_image_classification_gives(read, digits):
         assert len(agree) >= 0.96 * len(images) and np.mean(agree) >= 0.995
     framed = read.image_processor(drawn[0], return_tensors="np")["pixel_values"]
     assert np.array_equal(read.preprocess(drawn[0])["whole"], framed[0, 0])
+
+
+def test_a_number_in_doubt_says_of_which_digit_and_what_to_do(read, write):
+    for gap in range(-4, -24, -2):  # the more they overlap, the less sure
+        file = io.BytesIO()
+        write("38625", gap)[0].save(file, "PNG")
+        url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+        (answer,) = read_sheets(read, [{"image": url, "resting": True}])
+        if "in doubt" in answer["line"]:
+            break
+    confidences = [max(digit["probabilities"]) for digit in answer["digits"]]
+    weakest, count = np.argmin(confidences) + 1, len(confidences)
+    assert f"Digit {weakest} of {count} is in doubt.\nLeave a gap" in answer["line"]
+    assert all(digit["saliency"] for digit in answer["digits"])
 
 
 def test_tiny_digits_have_no_room_for_a_cut(read):

@@ -1,6 +1,6 @@
 """Train the ink finder, which an image processor brings along as a tokenizer does its vocabulary.
 
-    python -m training.ink_finder                        40 minutes on two CPU cores
+    python -m training.ink_finder                        an hour on two CPU cores
     python -m training.ink_finder --max_steps 20         see that it works
     python train.py --image_processor_name ink-finder    then train a model that uses it
 
