@@ -84,8 +84,9 @@ class NumberRecognitionPipeline(Pipeline):
     def _forward(self, image: dict) -> dict:
         (found,) = self.read([image])
         is_in_doubt = found["score"] < self.model.config.confidence_threshold
-        lines = {digit.line for digit in found["digits"] if len(found["digits"]) > 1}
-        if is_in_doubt and len(lines) != 1 and self.is_on_its_side(image):
+        # A number in one line, though in doubt, has its digits side by side.
+        is_one_number = len({digit.line for digit in found["digits"]}) == 1 < len(found["digits"])
+        if is_in_doubt and not is_one_number and self.is_on_its_side(image):
             found["message"] = "The image seems to lie on its side. Rotate it."
         return found | {key: image[key] for key in ("corner", "scale")}
 
@@ -165,9 +166,7 @@ class NumberRecognitionPipeline(Pipeline):
         """Of each line, log probabilities (columns, 11) of ten digits and of none."""
         if not lines:
             return []
-        columns = [
-            math.ceil(line.pixels.shape[1] / COLUMN + 2 * PADDING / COLUMN) for line in lines
-        ]
+        columns = [math.ceil((line.pixels.shape[1] + 2 * PADDING) / COLUMN) for line in lines]
         batch = torch.zeros(len(lines), 1, len(lines[0].pixels), COLUMN * max(columns))
         for place, line in zip(batch[:, 0], lines, strict=True):
             place[:, PADDING : PADDING + line.pixels.shape[1]] = torch.from_numpy(line.pixels)
@@ -290,7 +289,7 @@ class Line:
             self.boxes[digit] = np.add(corner, (left, top, right, bottom))
 
     def path_probability(self, labels: np.ndarray) -> float:
-        """The probability 0-1 that the line is just these n digits (connectionist temporal)."""
+        """The probability 0-1 that the line is just these n digits, by all paths that give them."""
         columns = len(self.log_probabilities)
         loss = F.ctc_loss(
             self.log_probabilities[:, None],

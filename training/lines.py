@@ -184,7 +184,7 @@ def random_gaps(count: int, rng: Generator) -> np.ndarray:
 def write_digits(
     digits: Sequence[int], pools: Pools, rng: Generator
 ) -> tuple[np.ndarray, float, np.ndarray]:
-    """Digits from left to right on one baseline, at two of three parts of the height.
+    """Digits from left to right on one baseline, 2.5 heights below the top.
 
     Returns:
         The ink (H, W) float32 0-1; the pen's width in pixels; and where each digit begins and ends,
@@ -254,7 +254,7 @@ def cut_digit(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndar
 
 
 def two_digits(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndarray:
-    """The first two of three digits in one line, most of them touching: (H, W) float32 0-1."""
+    """The first two of three digits in one line, apart or touching: (H, W) float32 0-1."""
     pool = glyphs_of(digits, images, rng)
     ink, _, _ = write_digits(digits[:2].tolist(), [pool, pool], rng)
     return ink
