@@ -32,7 +32,7 @@ function choose(digits, chosen) {
 
 function show() {
   const { kind, writing, text = "", line = props.invitation, digits = [] } = props.value ?? {};
-  const length = text.length > 12 || text.includes("\n") ? "long longer" : text.length > 2 ? "long" : "";
+  const length = text.includes("\n") ? "long lines" : text.length > 12 ? "long longer" : text.length > 2 ? "long" : "";
   const waits = writing || find(".writing");
   find(".verdict").className = ["verdict", kind, length, waits ? "writing" : ""].join(" ");
   find(".top").textContent = text;
