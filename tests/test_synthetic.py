@@ -38,7 +38,7 @@ def test_for_one_image_there_are_none(digits, processor):
 def test_in_the_frame_of_mnist(made):
     for kind, (images, labels) in made.items():
         assert images.dtype == np.uint8 and images.shape[1:] == (28, 28)
-        is_digit = kind not in ("non_digits", "pairs")
+        is_digit = kind not in ("non_digits", "several")
         assert set(labels) <= (set(range(10)) if is_digit else {NON_DIGIT_LABEL})
         assert len(images) == len(labels) >= 30
     images, _ = made["handwritten"]

@@ -83,7 +83,7 @@ class MnistTrainingArguments(TrainingArguments):
     )
     # Training
     output_dir: str = HfArg(default="mnist-cnn", help="Where model, metrics and plots are written.")
-    num_train_epochs: float = HfArg(default=16, help="Passes over the training set.")
+    num_train_epochs: float = HfArg(default=12, help="Passes over the training set.")
     per_device_train_batch_size: int = HfArg(default=128, help="Images per device and step.")
     per_device_eval_batch_size: int = HfArg(default=500, help="Images per device in evaluation.")
     learning_rate: float = HfArg(default=3e-3, help="Peak learning rate.")

@@ -14,6 +14,8 @@ from PIL import Image, ImageDraw
 
 CANVAS = 84  # pixels a side: three times MNIST's
 LOW_RESOLUTION_SHARE = 0.4  # of handwritten digits and of printed characters
+SLIM = 0.3  # of its height: a 1 that is no wider is a bar
+SHORT_BAR_SHARE = 0.25  # of those: written so small that the pen is up to half as wide as high
 NON_DIGIT = "-"  # the label in strokes.txt
 
 Strokes = list[np.ndarray]  # one array (points, 2 or 3) a stroke: x, y in 0-1, and 1 for a corner
@@ -104,6 +106,9 @@ def random_pen_width(rng: np.random.Generator) -> float:
 def handwritten_digit(digit: int, rng: np.random.Generator) -> np.ndarray:
     """A digit by hand, (84, 84) float32 0-1."""
     strokes = write(str(digit), rng)
+    width, height = np.ptp(np.concatenate(strokes), axis=0)
+    if digit == 1 and width < SLIM * height and rng.random() < SHORT_BAR_SHARE:
+        return draw(strokes, rng.uniform(14, 45))
     if rng.random() < LOW_RESOLUTION_SHARE:
         return low_resolution(draw(strokes, rng.uniform(7, 16)), rng)
     return draw(strokes, random_pen_width(rng))

@@ -253,10 +253,10 @@ def cut_digit(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndar
     return line.digits[place] if len(line.digits) == 3 else np.zeros((1, 1), np.float32)
 
 
-def two_digits(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndarray:
-    """The first two of three digits in one line, apart or touching: (H, W) float32 0-1."""
+def several_digits(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndarray:
+    """Two or all of three digits in one line, apart or touching: (H, W) float32 0-1."""
     pool = glyphs_of(digits, images, rng)
-    ink, _, _ = write_digits(digits[:2].tolist(), [pool, pool], rng)
+    ink, _, _ = write_digits(digits[: rng.integers(2, 4)].tolist(), [pool, pool], rng)
     return ink
 
 

@@ -3,8 +3,8 @@
     images, labels = make_images(mnist_images, mnist_labels, seed=42)
 
 Five kinds: digits by hand as people write them elsewhere, MNIST's digits corrupted, digits that are
-cut from a line of three, non-digits, and pairs of digits, which are non-digits, too. All are framed
-by the image processor, as a visitor's images are.
+cut from a line of three, non-digits, and several digits at once, which are non-digits, too. All are
+framed by the image processor, as a visitor's images are.
 """
 
 import numpy as np
@@ -15,12 +15,12 @@ from image_processing_mnist import MnistImageProcessor
 from training.corruptions import corrupted
 from training.data import NON_DIGIT_LABEL
 from training.handwriting import handwritten_digit
-from training.lines import cut_digit, two_digits
+from training.lines import cut_digit, several_digits
 from training.non_digits import random_non_digit
 from training.printed import printed
 
 # Synthetic images of each kind, per training image.
-SHARES = {"handwritten": 0.5, "corrupted": 0.35, "non_digits": 0.25, "cut": 0.12, "pairs": 0.1}
+SHARES = {"handwritten": 0.5, "corrupted": 0.35, "non_digits": 0.25, "cut": 0.12, "several": 0.1}
 PRINTED_SHARE = 0.04  # of the handwritten kind: people show printed digits, too
 BLANK_EVERY = 100  # one non-digit in so many is blank
 ATTEMPTS = 20  # at most so many, until the framed image is not blank
@@ -81,8 +81,8 @@ def make_image(
         label = int(digits[0])
         if kind == "cut":
             framed = np.uint8(processor.frame_part(cut_digit(digits, images, rng)) * 255 + 0.5)
-        elif kind == "pairs":
-            framed, label = frame(two_digits(digits, images, rng)), NON_DIGIT_LABEL
+        elif kind == "several":
+            framed, label = frame(several_digits(digits, images, rng)), NON_DIGIT_LABEL
         elif kind == "non_digits":
             framed, label = frame(random_non_digit(rng)), NON_DIGIT_LABEL
         elif kind == "corrupted":
