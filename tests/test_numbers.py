@@ -145,7 +145,8 @@ def test_a_single_digit_is_what_image_classification_gives(read, digits):
         agree = [a == b for a, b in zip(single, whole, strict=True) if b != "?"]
         assert len(agree) >= 0.96 * len(images) and np.mean(agree) >= 0.995
     framed = read.image_processor(drawn[0], return_tensors="np")["pixel_values"]
-    assert np.array_equal(read.preprocess(drawn[0])["whole"], framed[0, 0])
+    (found,) = read.read([read.preprocess(drawn[0])["pixels"]])
+    assert np.array_equal(found["digits"][0].pixels, framed[0, 0])
 
 
 def test_a_number_in_doubt_says_of_which_digit_and_what_to_do(read, write):

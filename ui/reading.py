@@ -47,7 +47,7 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
             problem = "The sheet did not arrive whole. Please write once more."
             answers[index] = {"kind": "error", "line": problem}
     with torch.inference_mode():
-        found = read.read([image for image, _, _ in opened.values()])
+        found = read.read([image["pixels"] for image, _, _ in opened.values()])
     for (index, (image, size, resting)), result in zip(opened.items(), found, strict=True):
         share = image["scale"] / np.tile(size, 2), np.tile(image["corner"], 2) / np.tile(size, 2)
         answers[index] = describe(read, result, share, resting)
@@ -77,7 +77,7 @@ def describe(
     )
     if is_number:
         if score < HINT_BELOW:
-            weakest = int(np.argmin([digit.probabilities.max() for digit in read_digits])) + 1
+            weakest = int(np.argmin([digit.score for digit in read_digits])) + 1
             line += f". Digit {weakest} of {len(read_digits)} is in doubt."
             line += "\nLeave a gap between digits, one number a line."
     elif score < config.confidence_threshold:
