@@ -10,24 +10,26 @@ import sys
 from pathlib import Path
 
 os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no telemetry, as README.md says
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # small images: threads would wait for each other
 
 import gradio as gr
-import torch
+from starlette.middleware import Middleware
 
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
-from ui.about import show_about
-from ui.components import Answer, Examples, Inside, Sheet
+from ui.about import links, show_about
+from ui.components import Answer, Examples, Inside, Play, Sheet
 from ui.corrections import Corrections
 from ui.images import ImageFile, Page, Refused, open_image
+from ui.link_preview import LinkPreview
 from ui.saliency import classify
 
 HERE = Path(__file__).parent
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
+TITLE = "Handwritten digits"
+SENTENCE = "Networks that learned from MNIST's 60,000 digits"
 
-# One small image at a time is faster on one thread than on several.
-torch.set_num_threads(1)
 if MODEL_ID.startswith(("/", ".")) and not Path(MODEL_ID).is_dir():
     sys.exit(f"app.py: MODEL_ID {MODEL_ID!r}: There is no such folder.")
 try:
@@ -87,20 +89,22 @@ def read(image: str | None) -> dict:
 
 
 # Uploads are deleted after an hour.
-with Page(title="Handwritten digits", delete_cache=(60, 3600)) as demo:
-    gr.HTML("<h1>Handwritten digits</h1>", elem_id="title")
+with Page(title=TITLE, delete_cache=(60, 3600)) as demo:
+    gr.HTML(f"<h1>{TITLE}</h1><p>{SENTENCE}<span> · {links(MODEL_ID)}</span></p>", elem_id="title")
     with gr.Tabs():
         with gr.Tab("Read"):
             with gr.Row(elem_classes="desk"):
-                sheet, answer = Sheet(read_number), Answer(corrections)
+                sheet, answer, play = Sheet(read_number), Answer(corrections), Play()
             inside = Inside(model)
             Examples(sorted((HERE / "examples").glob("*.[jp]*g")))
         with gr.Tab("About the model"):
             show_about(MODEL_ID)
 
     # In the browser alone: what comes from one component goes to the next.
-    sheet.input(None, sheet, answer, js="(value) => value", show_progress="hidden")
-    chosen = "(value) => value.digits?.[value.chosen]?.seen ?? ''"
+    twice = "(value) => [value, value]"
+    sheet.input(None, sheet, [answer, play], js=twice, show_progress="hidden")
+    chosen = """({ digits = [], lines = [], chosen }) =>
+        ({ seen: digits[chosen]?.seen ?? "", line: lines[digits[chosen]?.line] })"""
     answer.select(None, answer, inside, js=chosen, show_progress="hidden")
     # For programs alone.
     file = ImageFile(label="image", visible=False)
@@ -121,7 +125,12 @@ if __name__ == "__main__":
         head=f"<style>{(HERE / 'ui' / 'page.css').read_text('utf-8')}</style>",  # at first paint
         footer_links=["api"],
         max_file_size="20mb",
-        app_kwargs={"max_body_size": 22_000_000},  # of a request, JSON too: a file and its headers
+        app_kwargs={
+            "max_body_size": 22_000_000,  # of a request, JSON too: a file and its headers
+            "middleware": [
+                Middleware(LinkPreview, TITLE, f"{SENTENCE}.", HERE / "docs" / "preview.png")
+            ],
+        },
         show_error=True,  # to programs as well: what is wrong with their call
         mcp_server=True,
         state_session_capacity=100,  # visitors whose state Gradio keeps; each takes a megabyte

@@ -105,8 +105,8 @@ class NumberRecognitionPipeline(Pipeline):
         digits in them.
 
         Returns:
-            For each, `digits`, each a `Digit`, none if the image is blank; `score`, 0-1; and
-            `ignored`, boxes (m, 4) in pixels of the ink.
+            For each, `digits`, each a `Digit`, none if the image is blank; `score`, 0-1; `lines`,
+            each a `Line` with digits in it; and `ignored`, boxes (m, 4) in pixels of the ink.
         """
         boxes = [box_of(ink > EDGE_LEVEL) for ink in inks]
         alone: dict[int, Digit] = {}
@@ -125,7 +125,7 @@ class NumberRecognitionPipeline(Pipeline):
         self.read_lines([*chain(*lines.values())])
         numbers = {n: self.join(of_ink) for n, of_ink in lines.items()}
         read_alone([n for n in rest if n not in alone and not numbers[n]["digits"]])
-        nothing = {"digits": [], "score": 0.0, "ignored": np.zeros((0, 4), int)}
+        nothing = {"digits": [], "score": 0.0, "lines": [], "ignored": np.zeros((0, 4), int)}
         found = [nothing | numbers.get(n, {}) for n in range(len(inks))]
         for n, digit in alone.items():
             if not found[n]["digits"]:
@@ -168,9 +168,9 @@ class NumberRecognitionPipeline(Pipeline):
     def join(self, lines: list["Line"]) -> dict:
         """What `read` gives of lines; no digits if they are no number, or one in doubt."""
         threshold, digits, score = self.model.config.confidence_threshold, [], 1.0
+        ignored = np.concatenate([np.zeros((0, 4), int), *(line.ignored for line in lines)])
+        lines = [line for line in lines if line.classified]
         for number, line in enumerate(lines):
-            if not line.classified:
-                continue
             pixels, alone = map(np.array, zip(*line.classified, strict=True))
             agreed = line.probabilities[line.columns, :-1] * alone
             agreed /= agreed.sum(1, keepdims=True)
@@ -178,11 +178,10 @@ class NumberRecognitionPipeline(Pipeline):
             gaps = np.diff(line.boxes[:, [0, 2]].ravel())[1::2]
             spaces = np.append(False, gaps > SPACE * np.median(np.diff(line.boxes[:, 1::2])))
             digits += map(Digit, agreed, pixels, line.boxes, [number] * len(spaces), spaces)
-        ignored = np.concatenate([np.zeros((0, 4), int), *(line.ignored for line in lines)])
         sure = sum(digit.score >= threshold for digit in digits)
         if len(digits) < 2 or (score < threshold and sure <= len(digits) / 2):
             digits = []
-        return {"digits": digits, "score": score, "ignored": ignored}
+        return {"digits": digits, "score": score, "lines": lines, "ignored": ignored}
 
     def postprocess(self, found: dict) -> dict:
         """The result for one image, as the class describes it."""
@@ -278,7 +277,7 @@ class Line:
         self.probabilities = log_probabilities.exp().numpy()
         self.columns = best_path(self.probabilities)
         count, boxes = len(self.columns), bounds(self.parts)
-        middles = (COLUMN * (self.columns + 0.5) - PADDING) * self.step
+        middles = self.places * self.step
         nearest = ((middles[1:] + middles[:-1]) / 2).searchsorted(np.arange(self.ink.shape[1]))
         first = middles.searchsorted(boxes[:, 0] - COLUMN * self.step)
         last = middles.searchsorted(boxes[:, 2] + COLUMN * self.step) - 1
@@ -303,6 +302,11 @@ class Line:
             own = with_margin(found[digit])
             self.digits.append(self.ink[own] * (owner[own] == digit + 1))
         self.boxes, self.ignored = self.in_ink(found), self.in_ink(boxes[first > last])
+
+    @property
+    def places(self) -> np.ndarray:
+        """Where the digits are found, (n,) in pixels of `pixels` from the left."""
+        return COLUMN * (self.columns + 0.5) - PADDING
 
     def in_ink(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes (n, 4) in this line as boxes in all of the ink."""

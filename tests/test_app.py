@@ -31,7 +31,7 @@ from conftest import ROOT
 from scripts.serve import serve_app
 from ui.batcher import batched
 
-INVITATION = "Write a digit or a number"
+INVITATION = "What is read appears here"
 # Notes every place on the page where the sheet is seen, and what covers it.
 WATCH_CANVAS = """
 window.places = new Set();
@@ -589,7 +589,7 @@ def test_for_everyone(app_url, context, scheme):
 
         def check(*disabled):
             options = {"rules": {rule: {"enabled": False} for rule in disabled}}
-            plots = [".plots button"]  # Gradio puts one without a name around each
+            plots = [".plot button"]  # Gradio puts one without a name around each
             results = Axe().run(page, {"exclude": [plots]}, options)
             assert not results.response["violations"], results.generate_report()
 
@@ -610,13 +610,14 @@ def test_for_everyone(app_url, context, scheme):
             page.keyboard.press("Tab")
             rings.add(page.evaluate(RING))
         rings = {ring for ring in rings if not ring.startswith("BODY")}  # between two rounds
-        assert rings == {f"{tag} solid 3px" for tag in ("BUTTON", "CANVAS", "SUMMARY")}
+        assert rings == {f"{tag} solid 3px" for tag in ("A", "BUTTON", "CANVAS", "SUMMARY")}
 
         page.emulate_media(forced_colors="active")
         assert page.evaluate(IN_FORCED_COLORS) == [True, []]
         page.emulate_media(forced_colors="none")
         page.get_by_role("tab", name="About the model").click()
-        expect(page.locator(".plots img")).to_have_count(4)
+        page.get_by_role("button", name="Details").click()
+        expect(page.locator(".plot img")).to_have_count(4)
         check("scrollable-region-focusable")  # Chromium focuses these by itself
 
 
@@ -624,8 +625,13 @@ def test_about_tab_shows_the_files_of_the_model(page):
     page.get_by_role("tab", name="About the model").click()
     accuracy = json.loads((ROOT / "model" / "eval_results.json").read_text())["eval_accuracy"]
     expect(page.locator("body")).to_contain_text(f"{accuracy:.2%}")
-    expect(page.locator("body")).to_contain_text('pipeline("image-classification"')
-    plots = page.locator(".plots img")
+    expect(page.locator("body")).to_contain_text('pipeline("number-recognition"')
+    page.set_viewport_size({"width": 360, "height": 740})
+    assert page.evaluate("document.documentElement.scrollHeight") <= 3 * 740
+    page.get_by_role("button", name="Details").click()
+    expect(page.locator("body")).to_contain_text("ECE, expected calibration error")
+    page.set_viewport_size({"width": 1280, "height": 900})
+    plots = page.locator(".plot img")
     expect(plots).to_have_count(4)
     for plot in plots.all():
         plot.scroll_into_view_if_needed()
@@ -650,8 +656,8 @@ def test_a_model_that_doubts_and_brings_nothing_but_itself(context, python, tmp_
         )
         expect(page.locator("#answer .verdict")).to_contain_text("Best guess: 3")
         page.get_by_role("tab", name="About the model").click()
-        expect(page.locator("body")).to_contain_text("Load it elsewhere")
-        expect(page.locator(".plots img")).to_have_count(0)
+        expect(page.locator("body")).to_contain_text("Use it in a program")
+        expect(page.locator(".plot img")).to_have_count(0)
 
 
 def test_predict_returns_a_label_and_ten_probabilities(client, tmp_path, digits):

@@ -85,7 +85,7 @@ def test_a_forged_call_gets_a_sentence(app_url, seen):
 
 SHOWS_WHAT_WAS_READ = """() => {
   const [answer, inside] = ["#answer", "#inside"].map((id) => document.querySelector(id));
-  const images = [answer.querySelector(".seen"), inside.querySelector("canvas")];
+  const images = [answer.querySelector(".seen"), inside.querySelector(".layers canvas")];
   const outputs = [...inside.querySelectorAll("u")].map((text) => Number(text.textContent));
   const best = answer.querySelector(".best")?.dataset.digit;
   return images[0].toDataURL() === images[1].toDataURL() && outputs[best] === Math.max(...outputs)
@@ -132,7 +132,7 @@ def write(page, *points: tuple[int, int]) -> None:
 
 def clear(page) -> None:
     page.get_by_role("button", name="Clear", exact=True).click()
-    expect(page.locator("#answer .verdict")).to_contain_text("Write a digit")
+    expect(page.locator("#answer .verdict")).to_contain_text("What is read")
 
 
 PLACE = "document.querySelector('#sheet canvas').getBoundingClientRect().top + scrollY"
@@ -170,11 +170,11 @@ def test_it_follows_what_is_written_while_open_and_asks_nothing_closed(page):
 
 
 TILE_IS_INSIDE = """(index) => {
-  const [tile, input] = [`#answer .tiles button:nth-child(${index + 1}) canvas`, "#inside canvas"];
+  const [tile, input] = [`#answer .tiles button:nth-child(${index + 1}) canvas`, "#inside .layers canvas"];
   const [shown, traced] = [tile, input].map((name) => document.querySelector(name).toDataURL());
   return shown === traced;
 }"""
-MAPS = "document.querySelectorAll('#inside canvas')[1].toDataURL()"
+MAPS = "document.querySelectorAll('#inside .layers canvas')[1].toDataURL()"
 
 
 def test_it_follows_the_chosen_digit_of_a_number(page):

@@ -69,7 +69,7 @@ class Answer(Component):
 
 
 class Inside(Component):
-    """Shows its value, a digit's `seen` (ui/reading.py) or "", layer by layer while it is open."""
+    """Shows its value, a digit's `seen` and its `line` (ui/reading.py), while it is open."""
 
     def __init__(self, model: PreTrainedModel):
         own = copy.deepcopy(model)  # hooks would see the answers' passes, too
@@ -88,7 +88,14 @@ class Inside(Component):
             for k, count in enumerate(model.config.conv_channels, 1)
         ]
         props = {"stages": stages, "hidden_size": model.config.hidden_size}
-        super().__init__("inside", ["paint", "inside"], [look], value="", **props)
+        super().__init__("inside", ["paint", "inside"], [look], **props)
+
+
+class Play(Component):
+    """Two games with the sheet; its value is the last answer."""
+
+    def __init__(self):
+        super().__init__("play", ["play"], [])
 
 
 class Examples(gr.HTML):

@@ -3,9 +3,11 @@ const UNDO_FOR = 10_000; // milliseconds
 const [saved, undoButton] = element.querySelector(".saved").children;
 const session = Math.random().toString(36).slice(2);
 const refusals = new Map(); // of a label and an image: the sentence; all stay to be seen
+const kept = new Map(); // of an image: the label that is saved
 let pending = null; // {label, seen, timer}: what is not sent yet, and can be undone
 const named = (label) => ({ 8: "an 8", none: "not a digit" })[label] ?? "a " + label;
 
+const labels = "0123456789".split("");
 const buttons = [...element.querySelectorAll(".bars li")].map((row) => {
   const label = row.dataset.digit ?? "none";
   const button = document.createElement("button");
@@ -22,8 +24,14 @@ function correct(label) {
   if (pending?.seen === shown.seen) forget();
   settle();
   pending = { label, seen: shown.seen, timer: setTimeout(settle, UNDO_FOR) };
-  saved.textContent = `Saved as ${named(label)}.`;
+  saved.textContent = `To be saved as ${named(label)} in ten seconds.`;
   undoButton.hidden = false;
+  mark();
+}
+
+function mark() {
+  const label = pending && pending.seen === shown?.seen ? pending.label : kept.get(shown?.seen);
+  buttons.forEach((button, i) => button.setAttribute("aria-pressed", label === (labels[i] ?? "none")));
 }
 
 function forget() {
@@ -31,6 +39,7 @@ function forget() {
   if (undoButton.matches(":focus")) buttons.at(pending.label === "none" ? -1 : pending.label).focus();
   undoButton.hidden = true;
   pending = null;
+  mark();
 }
 
 async function settle() {
@@ -49,13 +58,16 @@ async function settle() {
   const refusal = response.ok ? await response.json() : "The server does not answer. Please click once more.";
   if (refusal) refusals.set(label + seen, `Not saved as ${named(label)}: ${refusal}`);
   else refusals.delete(label + seen);
-  if (refusal && !pending) saved.textContent = "";
+  if (!refusal) kept.set(seen, label);
+  if (!pending) saved.textContent = refusal || seen !== shown?.seen ? "" : `Saved as ${named(label)}.`;
+  mark();
   element.querySelector(".refused").textContent = [...new Set(refusals.values())].join("\n");
 }
 
 function change() {
   for (const button of buttons) button.disabled = !shown;
-  if (!pending) saved.textContent = "";
+  if (!pending && saved.textContent !== `Saved as ${named(kept.get(shown?.seen))}.`) saved.textContent = "";
+  mark();
 }
 watch("value", change);
 change();

@@ -26,6 +26,7 @@ from ui.saliency import classify
 
 LABELS = (*"0123456789", "none")
 PER_SESSION, PER_HOUR = 20, 200  # corrections, those that the disk does not take among them
+RECENT = 10_000  # corrections that a session can still change
 PER_LABEL = 9000  # images: the Hub takes 10,000 files in a folder
 
 
@@ -38,7 +39,8 @@ class Corrections:
 
     def __init__(self, folder: str | Path, model: PreTrainedModel, model_id: str):
         self.folder, self.model, self.model_id = Path(folder), model, model_id
-        self.sessions: deque[str] = deque(maxlen=10_000)  # of the last corrections
+        self.sessions: deque[str] = deque(maxlen=RECENT)  # of the last corrections
+        self.own: dict[tuple[str, bytes], Path] = {}  # the file that a session has made of an image
         self.times: deque[float] = deque(maxlen=PER_HOUR)
         # Hidden files are not loaded. One for each process: no other writes to it, and a process
         # that is killed leaves no more than one behind.
@@ -50,6 +52,8 @@ class Corrections:
 
     async def __call__(self, sent: object) -> str:
         """Keep {"label", "seen": 28x28 levels 0-255 in base64, "session": any short text}.
+
+        It replaces what this session has said of the same image before.
 
         Returns "", or a sentence for the visitor that says why it is not kept.
         """
@@ -68,12 +72,16 @@ class Corrections:
         self.sessions.append(session)
         self.times.append(time.monotonic())
         loop = asyncio.get_running_loop()
-        return await loop.run_in_executor(self.writer, self._keep, label, pixels)
+        return await loop.run_in_executor(self.writer, self._keep, label, pixels, session)
 
-    def _keep(self, label: str, pixels: bytes) -> str:
+    def _keep(self, label: str, pixels: bytes, session: str) -> str:
         file = self.folder / label / f"{sha256(pixels).hexdigest()[:16]}.png"
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
+            before = self.own.get((session, pixels), file)
+            if before != file:
+                del self.own[session, pixels]
+                before.unlink(missing_ok=True)
             if file.exists():
                 return ""
             if len(os.listdir(file.parent)) >= PER_LABEL:
@@ -88,6 +96,9 @@ class Corrections:
             text.add_text("day", datetime.now(UTC).date().isoformat())
             Image.fromarray(levels).save(self.aside, "PNG", pnginfo=text)
             self.aside.replace(file)
+            self.own[session, pixels] = file
+            while len(self.own) > RECENT:
+                self.own.pop(next(iter(self.own)))
         except OSError as error:
             logging.warning("A correction could not be saved in CORRECTIONS_DIR: %s", error)
             return "The server cannot save it. Please tell who runs this app."

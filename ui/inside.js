@@ -1,10 +1,12 @@
 const details = element.querySelector("details");
+const [whole, lens] = [".whole", ".lens"].map((name) => element.querySelector(name));
+const canvases = [...element.querySelectorAll(".layers canvas")];
 const layers = [{ count: 1, side: 28 }, ...props.stages, { count: props.hidden_size, side: 1 }];
 let shown = ""; // the digit whose layers are shown
 let calling = false;
 
 function show(levels, outputs) {
-  element.querySelectorAll("canvas").forEach((canvas, i) => paint(canvas, levels[i], layers[i]));
+  canvases.forEach((canvas, i) => paint(canvas, levels[i], layers[i]));
   const [low, high] = [Math.min(...outputs), Math.max(...outputs)];
   element.querySelectorAll("li").forEach((bar, digit) => {
     bar.querySelector("i").style.backgroundSize = (100 * (outputs[digit] - low)) / (high - low) + "% 100%";
@@ -12,9 +14,20 @@ function show(levels, outputs) {
   });
 }
 
+function showLine(line) {
+  whole.hidden = !line;
+  if (!line) return;
+  const canvas = whole.querySelector("canvas");
+  paint(canvas, line.seen, { side: line.width, height: line.height });
+  const context = canvas.getContext("2d");
+  context.fillStyle = "#ffd400";
+  for (const place of line.places) context.fillRect(place, 0, 1, line.height);
+}
+
 // Closed, it asks nothing. One call at a time: the newest digit waits for it.
 async function look() {
-  const digit = props.value;
+  const digit = props.value?.seen ?? "";
+  if (details.open) showLine(props.value?.line);
   if (calling || !details.open || (digit && digit === shown)) return;
   calling = true;
   const answer = digit ? await server.look(digit) : { line: "Write a digit to see its way here." };
@@ -25,8 +38,41 @@ async function look() {
     ? "Strongest maps first, by their mean. White is the largest value of the layer."
     : (answer?.line ?? "The server does not answer. It is asked again with the next digit.");
   details.classList.toggle("idle", !shown);
-  if (props.value !== digit) look();
+  if ((props.value?.seen ?? "") !== digit) look();
 }
+
+// Under the pointer, or with the focus and the arrow keys, a map is enlarged.
+canvases.forEach((canvas, i) => {
+  const { count, side } = layers[i];
+  if (count === 1 || side === 1) return;
+  const columns = Math.ceil(Math.sqrt(count));
+  let chosen = 0;
+  const enlarge = (map) => {
+    chosen = Math.min(Math.max(map, 0), count - 1);
+    const place = [chosen % columns, Math.floor(chosen / columns)].map((n) => n * (side + 1));
+    const context = lens.getContext("2d");
+    context.imageSmoothingEnabled = false;
+    context.drawImage(canvas, ...place, side, side, 0, 0, lens.width, lens.height);
+    canvas.after(lens);
+    lens.hidden = false;
+  };
+  const put = () => (lens.hidden = true);
+  canvas.tabIndex = 0;
+  canvas.role = "img";
+  canvas.ariaLabel = `${count} maps: the arrow keys enlarge one after the other`;
+  canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
+    const [column, row] = [offsetX, offsetY].map((at) => Math.floor((at / canvas.clientWidth) * columns));
+    enlarge(row * columns + column);
+  });
+  canvas.addEventListener("focus", () => enlarge(chosen));
+  canvas.addEventListener("keydown", (event) => {
+    const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -columns, ArrowDown: columns }[event.key];
+    if (!step) return;
+    event.preventDefault();
+    enlarge(chosen + step);
+  });
+  for (const end of ["pointerleave", "blur"]) canvas.addEventListener(end, put);
+});
 watch("value", look);
 details.addEventListener("toggle", look);
 show([], Array(10).fill(0));

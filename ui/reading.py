@@ -9,6 +9,8 @@ digits       one dict for each digit:
     probabilities    ten floats 0-1
     seen, saliency   28x28 levels 0-255, in base64: the model's input, and how much each pixel
                      supports the answer; saliency is "" while the pen moves
+lines        of a number at rest: `seen`, levels of the line as the network sees it, `width` and
+             `height` of these, and the `places` of digits in it, in its pixels from the left
 boxes        of a number: left, top, right and bottom of each digit, as shares 0-1 of the image
 """
 
@@ -27,7 +29,7 @@ HINT_BELOW = 0.8  # confidence under which the second guess is named, too
 MAX_CHARACTERS = 200_000  # of a data URL; sheet.js sends fewer
 MAX_SENT_PIXELS = 10**6  # sheet.js sends at most 512 a side
 GUESS_FROM = 0.3  # confidence: less is no guess worth a word
-INVITATION = "Write a digit or a number, or choose an image of one."
+INVITATION = "What is read appears here."
 
 
 def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
@@ -68,7 +70,7 @@ def describe(
     """
     read_digits, score = found["digits"], found["score"]
     if not read_digits:
-        return {"kind": "invitation", "line": f"No digit is seen here.\n{INVITATION}"}
+        return {"kind": "invitation", "line": "No digit is seen here."}
     config, is_number = read.model.config, len(read_digits) > 1
     percent = ">99%" if score > 0.99 else f"{score:.0%}"
     line = f"Confidence: {percent}"
@@ -79,7 +81,8 @@ def describe(
         if score < HINT_BELOW:
             weakest = int(np.argmin([digit.score for digit in read_digits])) + 1
             line += f". Digit {weakest} of {len(read_digits)} is in doubt."
-            line += "\nLeave a gap between digits, one number a line."
+            several = read_digits[-1].line > 0
+            line += "\nLeave a gap between digits" + (", one number a line." if several else ".")
     elif score < config.confidence_threshold:
         line = "This does not look like a digit.\nWrite only digits, one number a line."
         line += f"\nBest guess: {first} ({percent})" if score >= GUESS_FROM else ""
@@ -100,11 +103,21 @@ def describe(
         }
         for digit, saliency in zip(read_digits, maps, strict=True)
     ]
+    lines = [
+        {
+            "seen": levels(line.pixels),
+            "width": line.pixels.shape[1],
+            "height": line.pixels.shape[0],
+            "places": line.places.tolist(),
+        }
+        for line in found["lines"]
+    ]
     boxes = np.array([digit.box for digit in read_digits]) * share[0] + share[1]
     return {
         "kind": "answer" if score >= config.confidence_threshold else "doubt",
         "text": read.spell(read_digits),
         "line": line,
         "digits": digits,
+        "lines": lines if is_number and resting else [],
         "boxes": boxes.tolist() if is_number else [],
     }

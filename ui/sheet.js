@@ -1,5 +1,5 @@
 const [sheet, canvas, files] = [".sheet", "canvas", "input"].map((name) => element.querySelector(name));
-const [undoButton, clearButton, chooseButton] = element.querySelectorAll("button");
+const [undoButton, clearButton, chooseButton, shareButton] = element.querySelectorAll(".tools button");
 const pen = canvas.getContext("2d");
 const PEN_WIDTH = canvas.height / 24;
 const MARGIN = 2 * PEN_WIDTH; // around what is sent
@@ -10,12 +10,16 @@ const SEND_EVERY = 50; // milliseconds, while drawing
 const RETRY_AFTER = 2000; // milliseconds, when the server does not answer
 const REFUSED_FOR = 6000; // milliseconds that a file which is no image is talked about
 const AROUND = 60; // a stroke may begin so far outside
+const DARK = "#111";
+const MAX_LINK = 4000; // characters of the strokes in a link
 
 let image = null; // {source, left, top, width, height, paper}: its place on the canvas, the colour around it
 let strokes = []; // {ink, points}: a colour, and [x, y] each
 let [past, future] = [[], []]; // of the two, for Undo and Redo
 let coming = null; // the last point of a stroke that began beside the sheet and has not reached it
 let drawing = false;
+let demonstrating = false; // the sheet has written a digit by itself, until somebody touches it
+let moving = false; // it is writing that digit
 let inputs = 0; // of everything but a stroke that grows: an answer from before the last is late
 let unread = false; // something changed since the last call
 let calling = false;
@@ -36,7 +40,7 @@ function redraw() {
     points.forEach((point, i) => line(points[Math.max(i - 1, 0)], point));
   }
   undoButton.disabled = !past.length;
-  clearButton.disabled = isEmpty();
+  clearButton.disabled = shareButton.disabled = isEmpty();
   sheet.classList.toggle("filled", !isEmpty());
 }
 
@@ -49,6 +53,8 @@ function lay(...things) {
   read();
 }
 function remember() {
+  if (demonstrating) strokes = [];
+  demonstrating = false;
   past = [...past.slice(-49), [image, strokes]]; // an image takes megabytes
   future = [];
 }
@@ -125,7 +131,7 @@ async function read() {
 }
 
 function answer(value) {
-  props.value = value && { ...value, writing: drawing };
+  props.value = value && { ...value, writing: drawing || moving };
   trigger("input");
 }
 const fail = (line) => answer({ kind: "error", line });
@@ -149,11 +155,11 @@ const isOn = (point, around = 0) => nearest(point).every((value, axis) => Math.a
 
 // Light where an image is dark: a digit that is in the way does not matter to so large an area.
 function inkAt([x, y]) {
-  if (!image) return "#111";
+  if (!image) return DARK;
   const scale = image.source.width / image.width;
   const side = (canvas.height / 2) * scale;
   const [left, top] = [(x - image.left) * scale - side / 2, (y - image.top) * scale - side / 2];
-  return isDark(mean(image.source, { left, top, width: side, height: side }, image.paper)) ? "white" : "#111";
+  return isDark(mean(image.source, { left, top, width: side, height: side }, image.paper)) ? "white" : DARK;
 }
 function mean(source, area, paper) {
   return reduced(source, 1, 1, area, paper).getContext("2d").getImageData(0, 0, 1, 1).data.slice(0, 3);
@@ -202,6 +208,7 @@ document.addEventListener("selectstart", (event) => (drawing || coming) && event
 
 document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, textarea, select, [contenteditable]") || !canvas.offsetParent) return;
+  if (sharing.matches(":popover-open")) return;
   const held = { z: event.shiftKey ? redo : undo, y: redo };
   const alone = { backspace: undo, delete: clear, escape: clear };
   const act = (event.ctrlKey || event.metaKey ? held : alone)[event.key.toLowerCase()];
@@ -253,4 +260,89 @@ document.addEventListener("click", (event) => {
   put(example.firstChild.src);
   sheet.scrollIntoView({ block: "nearest" }); // on a phone the examples lie below
 });
+
+// Strokes as text, for a link: a point is its halved x and y in base 36, two characters each
+function toText() {
+  for (let step = 6; step < canvas.width; step *= 1.5) {
+    const far = (a, b) => Math.hypot(a[0] - b[0], a[1] - b[1]) >= step;
+    const thin = ({ points }) => {
+      const kept = points.slice(0, 1);
+      for (const point of points) if (far(point, kept.at(-1))) kept.push(point);
+      return [...kept, points.at(-1)];
+    };
+    const number = (value) => Math.round(value / 2).toString(36).padStart(2, "0");
+    const text = strokes.map((stroke) => thin(stroke).flat().map(number).join("")).join("-");
+    if (text.length <= MAX_LINK) return text;
+  }
+}
+function fromText(text) {
+  if (text.length > MAX_LINK || !/^([0-9a-z]{4})+(-([0-9a-z]{4})+)*$/.test(text)) return [];
+  const point = (four) => nearest([four.slice(0, 2), four.slice(2)].map((digits) => 2 * parseInt(digits, 36)));
+  return text.split("-").map((stroke) => ({ ink: DARK, points: stroke.match(/.{4}/g).map(point) }));
+}
+function openLink() {
+  const written = fromText(location.hash.split("#strokes=")[1] ?? "");
+  if (written.length) change(null, written);
+  return written.length > 0;
+}
+window.addEventListener("hashchange", openLink);
+
+// Sharing
+const sharing = element.querySelector("#share");
+const said = sharing.querySelector("p");
+async function copy(text, done) {
+  const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
+  if (!copied) prompt("Copy this:", text); // a frame may lack the permission
+  said.textContent = copied ? done : "";
+}
+const shares = {
+  copy: () => copy(props.value?.text ?? "", `Copied: ${props.value?.text || "nothing was read"}`),
+  link() {
+    const text = image ? undefined : toText();
+    if (text) copy(`${location.href.split("#")[0]}#strokes=${text}`, "Copied. What is written is in the link itself, and nowhere else.");
+    else said.textContent = image ? "A link holds what is written, and no image." : "This is too much for a link.";
+  },
+  save() {
+    const poster = reduced(canvas, canvas.width, canvas.height, { width: canvas.width, height: 1.25 * canvas.height });
+    const context = poster.getContext("2d");
+    const baseline = 1.17 * canvas.height;
+    context.fillStyle = "#4f46e5";
+    context.font = "700 80px system-ui, sans-serif";
+    context.fillText(props.value?.text?.replaceAll("\n", "  ") ?? "", 40, baseline, 480);
+    context.fillStyle = "#374151";
+    context.font = "24px system-ui, sans-serif";
+    context.textAlign = "right";
+    context.fillText(props.value?.line?.split("\n")[0] ?? "", canvas.width - 40, baseline, 280);
+    const link = Object.assign(document.createElement("a"), { href: poster.toDataURL(), download: "digits.png" });
+    link.click();
+    said.textContent = "Saved as digits.png.";
+  },
+};
+for (const [name, act] of Object.entries(shares)) sharing.querySelector(`.${name}`).addEventListener("click", act);
+sharing.addEventListener("toggle", () => (said.textContent = ""));
+
+// On the first visit it writes a 7 by itself; not for a program, which measures.
+async function demonstrate() {
+  try {
+    const isStill = navigator.webdriver || matchMedia("(prefers-reduced-motion: reduce)").matches;
+    if (isStill || localStorage.getItem("visited")) return;
+    localStorage.setItem("visited", "yes");
+  } catch {
+    return; // a browser that stores nothing cannot tell a first visit
+  }
+  demonstrating = moving = true;
+  const corners = [[330, 140], [520, 140], [430, 430]];
+  strokes = [{ ink: DARK, points: [] }];
+  for (let step = 0; step <= 40 && demonstrating; step++) {
+    const [from, to] = step < 20 ? corners : corners.slice(1);
+    const share = (step % 20) / 20;
+    strokes[0].points.push(step < 40 ? from.map((value, axis) => value + share * (to[axis] - value)) : to);
+    redraw();
+    moving = step < 40;
+    read();
+    await sleep(25);
+  }
+  moving = false;
+}
 redraw();
+if (!openLink()) demonstrate();

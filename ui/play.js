@@ -1,0 +1,68 @@
+// Two games. Nothing leaves the browser; the best is kept in localStorage.
+const [status, [writeButton, foolButton]] = [element.querySelector("p"), element.querySelectorAll("button")];
+const IDLE = "How fast can you write? Can you fool it?";
+const NEXT_AFTER = 1500; // milliseconds that a number which was read stays to be seen
+const RESTS = 900; // milliseconds: the writer has finished
+let game = null; // {kind, target, begun, done}
+let streak = 0;
+let timer;
+const best = { // seconds a digit
+  get: () => { try { return Number(localStorage.getItem("best")) || Infinity; } catch { return Infinity; } },
+  set: (value) => { try { localStorage.setItem("best", value); } catch {} },
+};
+const clear = () => document.querySelector("#sheet .clear").click();
+const seconds = (value) => `${value.toFixed(1)} s`;
+
+function play(kind) {
+  clearTimeout(timer);
+  const length = kind === "write" ? 2 + Math.floor(4 * Math.random()) : 1;
+  const target = String(Math.floor((0.1 + 0.9 * Math.random()) * 10 ** length));
+  game = { kind, target, begun: 0, done: false };
+  clear();
+  status.textContent = kind === "write"
+    ? `Write ${target}` + (streak ? `. Streak: ${streak}` : "")
+    : `Write a ${target} that a person can read, and it cannot`;
+  writeButton.textContent = kind === "write" ? "Another" : "Write a number";
+  foolButton.textContent = kind === "write" ? "Stop" : "Another digit";
+}
+
+function stop() {
+  clearTimeout(timer);
+  [game, streak, status.textContent] = [null, 0, IDLE];
+  [writeButton.textContent, foolButton.textContent] = ["Write a number", "Fool it"];
+}
+
+function follow() {
+  const { text = "", kind, writing, digits = [] } = props.value ?? {};
+  if (!game || game.done) return;
+  clearTimeout(timer);
+  if (!digits.length) return;
+  game.begun ||= performance.now();
+  if (game.kind === "write" && text === game.target && kind === "answer") return won();
+  if (game.kind === "fool" && !writing) timer = setTimeout(judge, RESTS, text, kind);
+}
+
+function won() {
+  const time = (performance.now() - game.begun) / 1000;
+  const record = time / game.target.length < best.get();
+  if (record) best.set(time / game.target.length);
+  game.done = true;
+  streak++;
+  status.textContent = `${game.target} in ${seconds(time)}${record ? ", your best" : ""}. Streak: ${streak}`;
+  timer = setTimeout(play, NEXT_AFTER, "write");
+}
+
+function judge(text, kind) {
+  const { target } = game;
+  if (text === target) status.textContent = `It reads your ${target}. Clear, and write it otherwise.`;
+  else if (kind === "answer") status.textContent = `It took your ${target} for ${text}. If a person reads a ${target}: fooled!`;
+  else status.textContent = `It is in doubt about your ${target}. Fooled by half.`;
+}
+
+writeButton.addEventListener("click", () => {
+  streak *= game?.kind === "write" && game.done; // one that is skipped ends it
+  play("write");
+});
+foolButton.addEventListener("click", () => (game?.kind === "write" ? stop() : play("fool")));
+watch("value", follow);
+stop();
