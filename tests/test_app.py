@@ -567,6 +567,97 @@ def test_on_every_screen_sheet_and_answer_are_seen_together_and_nothing_moves(
         expect(sheet).to_be_in_viewport(ratio=1)
 
 
+def share(page, how) -> str:
+    """Choose one of what the menu offers -> what the clipboard holds then."""
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name=how).click()
+    expect(page.locator("#share [role=status]")).not_to_have_text("")
+    page.keyboard.press("Escape")
+    return page.evaluate("navigator.clipboard.readText()")
+
+
+def test_what_is_written_is_copied_saved_and_linked_to(page, app_url, context):
+    context.grant_permissions(["clipboard-read", "clipboard-write"])
+    expect(page.get_by_role("button", name="Share")).to_be_disabled()
+    write(page, "42", 110, 15)
+    expect_number(page, "42")
+    assert share(page, "Copy what") == "42"
+    with page.expect_download() as download:
+        share(page, "Save")
+    with Image.open(download.value.path()) as saved:
+        ink = np.asarray(saved.convert("L")) < 128
+        assert saved.size == (840, 700) and ink[:560].any() and ink[560:].any()
+    link = share(page, "Copy a link")
+    assert link.startswith(f"{app_url}/#strokes=") and len(link) < 4100
+    with visit(context, link) as other:
+        expect_number(other, "42")
+        other.goto(link[:-5])  # a link that was cut is no drawing, and no error
+        expect_number(other, "42")
+    with visit(context, f"{app_url}/#strokes=7!") as other:
+        expect(other.locator("#sheet .hint")).to_be_visible()
+    hand_over(page, "choose", encode(seven(), "PNG"))
+    expect_digit(page, 7)
+    share(page, "Copy a link")
+    page.get_by_role("button", name="Share").click()
+    page.get_by_role("button", name="Copy a link").click()
+    expect(page.locator("#share [role=status]")).to_have_text(re.compile("no image"))
+
+
+VISITOR = "Object.defineProperty(navigator, 'webdriver', { get: () => false })"  # a person
+
+
+def test_on_the_first_visit_the_sheet_writes_a_7_until_it_is_touched(app_url, browser):
+    with browser.new_context() as context:
+        context.add_init_script(VISITOR)
+        with visit(context, app_url) as page:
+            expect_digit(page, 7)
+            expect(page.locator("#answer .line")).to_have_text(re.compile("Confidence"))
+            expect(page.get_by_role("button", name="Undo")).to_be_disabled()
+            draw(page, STROKES["3"])
+            expect_digit(page, 3)
+        with visit(context, app_url) as page:  # again
+            page.wait_for_timeout(1000)
+            expect(page.locator("#sheet .hint")).to_be_visible()
+    with browser.new_context(reduced_motion="reduce") as context:
+        context.add_init_script(VISITOR)
+        with visit(context, app_url) as page:
+            page.wait_for_timeout(1000)
+            expect(page.locator("#sheet .hint")).to_be_visible()
+
+
+def test_games(page):
+    status = page.locator("#play [role=status]")
+    page.get_by_role("button", name="Write a number").click()
+    for streak in (1, 2):
+        expect(status).to_have_text(
+            re.compile(rf"^Write \d+{'. Streak: 1' if streak > 1 else ''}$")
+        )
+        number = re.search(r"\d+", status.inner_text())[0]
+        write(page, number, 60, 12)
+        expect(status).to_have_text(re.compile(rf"^{number} in .* s.*\. Streak: {streak}$"))
+    page.get_by_role("button", name="Stop").click()
+    page.get_by_role("button", name="Fool it").click()
+    expect(page.locator("#sheet .hint")).to_be_visible()
+    target = re.search(r"Write a (\d)", status.inner_text())[1]
+    draw(page, STROKES[target])
+    expect(status).to_have_text(re.compile(f"It reads your {target}"))
+    page.keyboard.press("Delete")
+    other = "3" if target != "3" else "7"
+    draw(page, STROKES[other])
+    expect(status).to_have_text(re.compile(f"took your {target} for {other}"))
+
+
+def test_a_shared_address_shows_a_title_a_sentence_and_an_image(app_url):
+    html = urllib.request.urlopen(app_url).read().decode()
+    tags = re.findall(r'<meta (?:property|name)="((?:og|twitter):[^"]*)" content="([^"]*)">', html)
+    assert len(tags) == len(dict(tags)) == len(re.findall('"(?:og|twitter):', html))
+    assert dict(tags)["og:title"] == "Handwritten digits"
+    assert dict(tags)["og:url"].rstrip("/") == app_url
+    with urllib.request.urlopen(dict(tags)["og:image"]) as response:
+        assert response.headers["content-type"] == "image/png"
+        assert Image.open(io.BytesIO(response.read())).size == (1200, 630)
+
+
 RING = """() => {
   const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
   return [document.activeElement.tagName, outlineStyle, outlineWidth].join(" ");

@@ -42,7 +42,7 @@ from modeling_mnist import load_pretrained
 from ui.corrections import Corrections
 corrections = Corrections(sys.argv[1], load_pretrained("model"), "model")
 for number in itertools.count(1):
-    corrections._keep("7", number.to_bytes(784, "big"))
+    corrections._keep("7", number.to_bytes(784, "big"), "session")
 """
 
 
@@ -188,12 +188,16 @@ def test_a_click_is_kept_after_ten_seconds(app, browser, act, label, name, optio
         pixels = show(page, 1)
         best = page.locator("#answer .bars .best").get_attribute("data-digit")
         act(page, label)
-        expect(page.get_by_role("status").get_by_text(f"Saved as {name}.")).to_be_in_viewport()
+        status = page.get_by_role("status")
+        expect(status.get_by_text(f"To be saved as {name} in ten")).to_be_in_viewport()
+        expect(button(page, label)).to_have_attribute("aria-pressed", "true")
         expect(page.get_by_role("button", name="Undo the correction")).to_be_in_viewport()
         assert not calls
         page.clock.fast_forward(10_000)
         expect(page.get_by_role("button", name="Undo the correction")).to_be_hidden()
         wait_for(path(folder, label, pixels))
+        expect(status.get_by_text(f"Saved as {name}.")).to_be_in_viewport()
+        expect(page.locator("#answer .bars [aria-pressed=true]")).to_have_count(1)
         assert len(calls) == 1
         assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     with Image.open(path(folder, label, pixels)) as kept:
@@ -235,13 +239,28 @@ def test_the_next_correction_sends_the_one_before(app, browser):
         click(page, "0")  # a change of mind
         assert not calls
         second = show(page, 4)
-        expect(page.get_by_role("status").get_by_text("Saved as a 0.")).to_be_visible()
+        expect(page.get_by_role("status").get_by_text("To be saved as a 0")).to_be_visible()
+        expect(page.locator("#answer .bars [aria-pressed=true]")).to_have_count(0)
         click(page, "9")
         wait_for(path(folder, "0", first))
         page.get_by_role("button", name="Undo the correction").click()
         page.clock.fast_forward(60_000)
         assert len(calls) == 1
     assert not path(folder, "5", first).exists() and not path(folder, "9", second).exists()
+
+
+def test_a_change_of_mind_replaces_what_is_saved(app, browser):
+    url, folder = app
+    with visit(browser, url) as (page, calls):
+        pixels = show(page, 3)
+        for label in ("2", "6"):
+            click(page, label)
+            page.clock.fast_forward(10_000)
+            wait_for(path(folder, label, pixels))
+            expect(page.get_by_role("status").get_by_text(f"Saved as a {label}.")).to_be_visible()
+            expect(button(page, label)).to_have_attribute("aria-pressed", "true")
+        assert len(calls) == 2
+    assert not path(folder, "2", pixels).exists()
 
 
 def test_a_refusal_stays_in_sight_and_the_app_reads_on(app, browser):
@@ -256,7 +275,7 @@ def test_a_refusal_stays_in_sight_and_the_app_reads_on(app, browser):
         expect(page.get_by_role("alert")).to_contain_text(
             "Not saved as a 3: The server cannot save"
         )
-        expect(page.get_by_role("status").get_by_text("Saved as not a digit.")).to_be_visible()
+        expect(page.get_by_role("status").get_by_text("To be saved as not a")).to_be_visible()
         page.clock.fast_forward(10_000)
         wait_for(path(folder, "none", pixels))
         show(page, 1)
@@ -318,6 +337,16 @@ def test_the_same_click_is_the_same_file_and_a_label_can_be_full(corrections):
     (answer,) = keep(corrections, sent("7", image(1)))
     assert answer == "There are 9,000 images of this label already. Thank you."
     assert keep(corrections, sent("7", image(0)), sent("1", image(1))) == ["", ""]
+
+
+def test_a_session_replaces_its_own_label_and_no_other_session_s(corrections):
+    first, second = (path(corrections.folder, label, image(0)) for label in "71")
+    assert keep(corrections, sent("7", image(0)), sent("1", image(0), "another")) == ["", ""]
+    assert first.exists() and second.exists()
+    assert keep(corrections, sent("1", image(0))) == [""]  # as the other session says
+    assert not first.exists() and second.exists()
+    assert keep(corrections, sent("7", image(0), "another"), sent("7", image(0), "another"))
+    assert first.exists() and not second.exists()
 
 
 def test_a_folder_that_takes_nothing_is_a_sentence(corrections):

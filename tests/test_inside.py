@@ -170,8 +170,9 @@ def test_it_follows_what_is_written_while_open_and_asks_nothing_closed(page):
 
 
 TILE_IS_INSIDE = """(index) => {
-  const [tile, input] = [`#answer .tiles button:nth-child(${index + 1}) canvas`, "#inside .layers canvas"];
-  const [shown, traced] = [tile, input].map((name) => document.querySelector(name).toDataURL());
+  const tile = `#answer .tiles button:nth-child(${index + 1}) canvas`;
+  const find = (name) => document.querySelector(name).toDataURL();
+  const [shown, traced] = [tile, "#inside .layers canvas"].map(find);
   return shown === traced;
 }"""
 MAPS = "document.querySelectorAll('#inside .layers canvas')[1].toDataURL()"
@@ -200,6 +201,56 @@ def test_it_follows_the_chosen_digit_of_a_number(page):
     summary.click()
     page.wait_for_function(TILE_IS_INSIDE, arg=0)
     page.wait_for_function(SHOWS_WHAT_WAS_READ)
+
+
+LENS_SHOWS = """([layer, map]) => {
+  const [[lens], layers] = ["#inside .lens", "#inside .layers canvas"]
+    .map((name) => [...document.querySelectorAll(name)]);
+  const [side, columns] = [14, 8];
+  const place = [map % columns, Math.floor(map / columns)].map((n) => n * (side + 1));
+  const copy = Object.assign(document.createElement("canvas"), { width: 112, height: 112 });
+  const context = copy.getContext("2d");
+  context.imageSmoothingEnabled = false;
+  context.drawImage(layers[layer], ...place, side, side, 0, 0, 112, 112);
+  return !lens.hidden && lens.toDataURL() === copy.toDataURL();
+}"""
+
+
+def test_a_map_is_enlarged_under_the_pointer_and_by_key(page):
+    write(page, *SEVEN)
+    page.locator("#inside summary").click()
+    page.wait_for_function(SHOWS_WHAT_WAS_READ)
+    maps, lens = page.locator("#inside .layers canvas").nth(1), page.locator("#inside .lens")
+    box = maps.bounding_box()
+    maps.hover(position={"x": box["width"] * 2.5 / 8, "y": box["height"] * 1.5 / 8})
+    page.wait_for_function(LENS_SHOWS, arg=[1, 10])
+    page.locator("#inside summary").hover()
+    expect(lens).to_be_hidden()
+    maps.focus()
+    page.keyboard.press("ArrowRight")
+    page.wait_for_function(LENS_SHOWS, arg=[1, 11])
+    page.keyboard.press("Tab")
+    page.keyboard.press("Shift+Tab")
+    expect(lens).to_be_visible()
+
+
+YELLOW = """() => {
+  const canvas = document.querySelector("#inside .whole canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, 1);
+  return [...data].filter((red, i) => i % 4 === 0 && red === 255 && data[i + 2] === 0).length;
+}"""
+
+
+def test_of_a_number_the_line_is_shown_with_a_mark_at_each_digit(page):
+    whole = page.locator("#inside .whole")
+    page.locator("#inside summary").click()
+    page.locator("#examples button").nth(5).click()  # 6-the-number-407.jpg
+    expect(page.locator("#answer .top")).to_have_text("407")
+    expect(whole).to_be_visible()
+    assert page.evaluate(YELLOW) == 3
+    page.locator("#examples button").first.click()
+    expect(page.locator("#answer .top")).to_have_text("4")
+    expect(whole).to_be_hidden()
 
 
 @pytest.mark.parametrize("failure", ["status 500", "no connection"])
