@@ -1,37 +1,38 @@
 """How long a visitor waits: for the app, for its page, and for the answer while drawing.
 
     python -m benchmarks.latency
-    python -m benchmarks.latency --against 0e612f6      # beside the page of an earlier commit
 
 The app starts from `python app.py` to its first answer over HTTP. Then headless Chromium on the
 same machine loads its page, each time in a fresh browser context. The sheet works as soon as it is
 painted. In mid-stroke, with the pen moving at every frame, one pointer event is timed from its
 dispatch until the page shows the answer that includes it: the sheet's own delay, a call that is
-still under way, the round trip to the server, and one frame.
+still under way, the round trip to the server, and one frame. The reference is the same call alone,
+over HTTP.
 """
 
 import argparse
+import base64
+import json
 import time
-from contextlib import ExitStack
+import urllib.request
 from itertools import pairwise
-from pathlib import Path
 
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
 from scripts.browser import launch_chromium
-from scripts.serve import ROOT, checked_out, serve_app
-from scripts.strokes import FIVE
+from scripts.serve import serve_app
+from scripts.strokes import FIVE, growing, sent_by_sheet
 
 # Moves the pen through `points`, one a frame, and resolves to the milliseconds from the last event
 # to the answer that includes it, after which the page is at rest.
 TIME_LAST_EVENT = """(points) => new Promise((resolve, reject) => {
-  const canvas = document.querySelector("#sheet canvas, #draw canvas");
+  const canvas = document.querySelector("#sheet canvas");
   let sent = null, answered = null;
   const observer = new MutationObserver(() =>
     requestAnimationFrame(() => (answered = performance.now())));
   const all = { subtree: true, childList: true, characterData: true, attributes: true };
-  observer.observe(document.querySelector("#answer, #digit"), all);
+  observer.observe(document.querySelector("#answer"), all);
   (function move() {
     const [clientX, clientY] = points.shift();
     sent = performance.now();
@@ -50,7 +51,7 @@ TIME_LAST_EVENT = """(points) => new Promise((resolve, reject) => {
 })"""
 FIRST_CANVAS = """
 const seen = new MutationObserver(() => {
-  if (!document.querySelector("#sheet canvas, #draw canvas")) return;
+  if (!document.querySelector("#sheet canvas")) return;
   seen.disconnect();
   requestAnimationFrame(() => requestAnimationFrame(() => (window.drawn = performance.now())));
 });
@@ -58,10 +59,10 @@ seen.observe(document, { subtree: true, childList: true });
 """
 
 
-def time_start(folder: Path) -> float:
+def time_start() -> float:
     """Milliseconds from `python app.py` until it answers."""
     start = time.perf_counter()
-    with serve_app(folder=folder):
+    with serve_app():
         return 1000 * (time.perf_counter() - start)
 
 
@@ -80,7 +81,7 @@ def time_strokes(browser: Browser, url: str, events: int) -> list[float]:
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(url)
-        box = page.locator("#sheet canvas, #draw canvas").bounding_box()
+        box = page.locator("#sheet canvas").bounding_box()
         side = box["height"]
         corner = (box["x"] + (box["width"] - side) / 2, box["y"])
         times = []
@@ -96,30 +97,45 @@ def time_strokes(browser: Browser, url: str, events: int) -> list[float]:
     return times
 
 
+def time_calls(url: str, calls: int) -> list[float]:
+    """Milliseconds of calls of the sheet's function over HTTP, one after the other."""
+    config = json.load(urllib.request.urlopen(f"{url}/config"))["components"]
+    sheet = next(c["id"] for c in config if c["props"].get("elem_id") == "sheet")
+    image = base64.b64encode(sent_by_sheet(growing(FIVE, 1)[0])).decode()
+    drawing = {"image": f"data:image/png;base64,{image}", "resting": False}
+    body = {"data": drawing, "component_id": sheet, "fn_name": "read_sheet", "session_hash": "x"}
+    request = urllib.request.Request(
+        f"{url}/gradio_api/component_server/",
+        json.dumps(body).encode(),
+        {"Content-Type": "application/json"},
+    )
+    times = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        urllib.request.urlopen(request).read()
+        times.append(1000 * (time.perf_counter() - start))
+    return times
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--against", metavar="COMMIT", help="a commit to compare with")
     parser.add_argument("--starts", type=int, default=3, help="how often the app is started")
     parser.add_argument("--loads", type=int, default=10, help="how often the page is loaded")
     parser.add_argument("--events", type=int, default=200, help="pointer events that are timed")
     arguments = parser.parse_args()
-    with ExitStack() as stack:
-        browser = launch_chromium(stack.enter_context(sync_playwright()))
-        codes = {"here": ROOT}
-        if arguments.against:
-            codes[arguments.against] = stack.enter_context(checked_out(arguments.against))
-        times = {}
-        for name, folder in codes.items():
-            starts = [time_start(folder) for _ in range(arguments.starts)]
-            with serve_app(folder=folder) as (url, _):
-                loads = [load_page(browser, url) for _ in range(arguments.loads)]
-                times[name] = starts, loads, time_strokes(browser, url, arguments.events)
-    print("| milliseconds | of | n | p50 | p95 |\n|---|---|---|---|---|")
-    for row, title in enumerate(("start of the app", "load to sheet", "pointer event to answer")):
-        for name, columns in times.items():
-            p50, p95 = np.percentile(columns[row], [50, 95])
-            print(f"| {title} | {name} | {len(columns[row])} | {p50:.0f} | {p95:.0f} |")
+    times = {"start of the app": [time_start() for _ in range(arguments.starts)]}
+    with sync_playwright() as playwright, serve_app() as (url, _):
+        browser = launch_chromium(playwright)
+        times["load to sheet"] = [load_page(browser, url) for _ in range(arguments.loads)]
+        times["pointer event to answer"] = time_strokes(browser, url, arguments.events)
+        times["the call alone"] = time_calls(url, arguments.events)
+    print("| milliseconds | n | p50 | p95 |\n|---|---:|---:|---:|")
+    for name, column in times.items():
+        p50, p95 = np.percentile(column, [50, 95])
+        print(f"| {name} | {len(column)} | {p50:.0f} | {p95:.0f} |")
+    event, call = (np.median(times[n]) for n in ("pointer event to answer", "the call alone"))
+    print(f"\nratio of an event's answer to the call alone: {event / call:.2f}")
 
 
 if __name__ == "__main__":

@@ -12,7 +12,6 @@ of digits that other people wrote on a tablet.
 Number i of a row is made with a generator seeded by i, so that every run prints the same.
 """
 
-import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -22,11 +21,12 @@ import numpy as np
 import torch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 from rapidfuzz.distance import Levenshtein
+from threadpoolctl import threadpool_limits
 from tqdm import tqdm
 from transformers import HfArgumentParser, pipeline
 
 from benchmarks.images import fonts, middle_line, number_drawing, photograph, tablet_line
-from benchmarks.prediction import photo
+from benchmarks.prediction import least_ms, photo
 from benchmarks.robustness import (
     Row,
     likely_width,
@@ -158,16 +158,6 @@ def measure(results: list[dict], true: list[str]) -> dict[str, float]:
     }
 
 
-def milliseconds(call: Callable[[], object], calls: int = 5) -> float:
-    """Least time of a call, which other work on the machine disturbs least."""
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
-
-
 def print_numbers(read: Callable, rows: list[tuple], count: int) -> None:
     """The table of numbers, by length and whether digits touch.
 
@@ -232,7 +222,7 @@ def print_times(read: Callable, classify: Callable, *digits: Callable | np.ndarr
     ):
         # In turns, as a machine is not equally fast all the time.
         times = [
-            (milliseconds(partial(read, image)), milliseconds(partial(classify, reference)))
+            (least_ms(partial(read, image), 5), least_ms(partial(classify, reference), 5))
             for image, reference in zip(numbers, references, strict=True)
         ]
         print(f"| {name} | {np.divide(*np.mean(times, axis=0)):.1f} |", flush=True)
@@ -242,6 +232,7 @@ def main() -> None:
     """Print the tables."""
     (arguments,) = HfArgumentParser(BenchmarkArguments).parse_args_into_dataclasses()
     torch.set_num_threads(1)
+    threadpool_limits(1)  # numpy's and scipy's
     splits = load_splits(arguments.dataset_name)
     mnist = to_tensors(splits["train" if arguments.train_val_split else "test"], "image", "label")
     if arguments.train_val_split:

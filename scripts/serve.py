@@ -4,7 +4,6 @@ import os
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -60,19 +59,6 @@ def serve_app(
     finally:
         app.terminate()
         app.wait(30)
-
-
-@contextmanager
-def checked_out(commit: str) -> Iterator[Path]:
-    """The repository as it was at a commit, in a folder of its own, until the block ends."""
-    git = ["git", "-C", str(ROOT), "worktree"]
-    with tempfile.TemporaryDirectory() as parent:
-        folder = Path(parent) / "code"
-        subprocess.run([*git, "add", "-q", "--detach", str(folder), commit], check=True)
-        try:
-            yield folder
-        finally:
-            subprocess.run([*git, "remove", "--force", str(folder)], check=True)
 
 
 def memory(pid: int) -> float:
