@@ -24,7 +24,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from training.errors import InputError, check_flags, told_by, writing_to
+from training.errors import InputError, check_flags, told_by
 
 if __name__ == "__main__":  # at once: the imports that follow take seconds
     with told_by("train.py"):
@@ -32,6 +32,7 @@ if __name__ == "__main__":  # at once: the imports that follow take seconds
 
 import torch
 from accelerate.utils import broadcast_object_list
+from huggingface_hub import HfApi
 from scipy.special import softmax
 from transformers import set_seed
 from transformers.trainer_utils import sort_checkpoints
@@ -58,10 +59,17 @@ def main() -> None:
     keep_freed_memory()
     output = Path(args.output_dir)
     output.mkdir(parents=True, exist_ok=True)
+    if args.push_to_hub and args.process_index == 0:
+        check_hub(args)  # now, and not when minutes or hours have been spent
     processor = load_processor(args)
     train_dataset, eval_dataset, corrections = load_data(args, processor)
+    model = load_model(args)
+    if args.do_train:
+        add_images(args, model, processor, train_dataset, eval_dataset)
+    if corrections is not None:
+        corrections.add_to(train_dataset)
     trainer = MnistTrainer(
-        model=load_model(args),
+        model=model,
         args=args,
         augmentation=Augmentation() if args.augment else None,
         train_dataset=train_dataset,
@@ -75,9 +83,8 @@ def main() -> None:
     if args.do_eval:
         evaluate(trainer)
     if args.do_train and trainer.is_world_process_zero():
-        with writing_to(output):
-            save_run(trainer, corrections and corrections.record)
-            write_model_card(output)
+        save_run(trainer, corrections and corrections.record)
+        write_model_card(output)
     if args.push_to_hub:
         push(trainer)
 
@@ -154,51 +161,68 @@ def train(trainer: MnistTrainer, corrections: Corrections | None) -> None:
     """Train, and leave the model, its metrics and its learning curves in the output folder."""
     output, resume = Path(trainer.args.output_dir), trainer.args.resume_from_checkpoint
     is_first = trainer.is_world_process_zero()
-    add_images(trainer, corrections)
+    if corrections is not None:
+        trainer.log_metrics("corrections", corrections.record)
     if is_first:
         clear(output, resume)
     metrics = trainer.train(resume_from_checkpoint=resume).metrics
-    with writing_to(output):
-        trainer.save_model(_internal_call=True)  # or it would push at once, without card and plots
-        trainer.log_metrics("train", metrics)
-        trainer.save_metrics("train", metrics, combined=False)
-        trainer.save_state()
-        if is_first:
-            plot_history(trainer.state.log_history, output / "learning_curves.png")
-        if is_first and corrections is not None:
-            corrections.evaluate(trainer.ema.module, "eval_corrections_accuracy")
-            trainer.log_metrics("corrections", corrections.record)
-            if corrections.captions:
-                images, path = corrections.left_out.images.numpy(), output / SHEET_FILE
-                draw_contact_sheet(images, corrections.captions, path)
-                print(f"Corrections that the model before is sure are wrong, left out: {path}")
-
-
-def add_images(trainer: MnistTrainer, corrections: Corrections | None) -> None:
-    """Add synthetic images, lines and corrections to what is trained on; it takes minutes."""
-    dataset, seed = trainer.train_dataset, trainer.args.seed
-    images, labels = dataset.images.numpy(), dataset.labels.numpy()
-
-    def made(what: str, make: Callable, *args) -> object:
-        """The same in every process."""
-        if is_first := trainer.is_world_process_zero():
-            print(f"Making {what}, which takes minutes.", flush=True)
-        return broadcast_object_list([make(*args) if is_first else None])[0]
-
-    reads_lines = trainer.args.numbers and trainer.model.line_network is not None
-    if reads_lines:
-        count = trainer.args.lines_per_image * len(images)
-        dataset.lines = made(f"{count:,} lines of digits", make_lines, images, labels, count, seed)
-    if reads_lines and (held_out := trainer.eval_dataset) is not None:
-        count = min(EVAL_LINES, len(held_out))
-        arrays = held_out.images.numpy(), held_out.labels.numpy()
-        held_out.lines = made(f"{count:,} held-out lines", make_lines, *arrays, count, seed + 1)
-    if trainer.args.synthetic:
-        args = images, labels, seed, trainer.processing_class
-        dataset.append(*made("synthetic images", make_images, *args))
-    if corrections is not None:
-        corrections.add_to(dataset)
+    trainer.save_model(_internal_call=True)  # or it would push at once, without card and plots
+    trainer.log_metrics("train", metrics)
+    trainer.save_metrics("train", metrics, combined=False)
+    trainer.save_state()
+    if is_first:
+        plot_history(trainer.state.log_history, output / "learning_curves.png")
+    if is_first and corrections is not None:
+        corrections.evaluate(trainer.ema.module, "eval_corrections_accuracy")
         trainer.log_metrics("corrections", corrections.record)
+        if corrections.captions:
+            images, path = corrections.left_out.images.numpy(), output / SHEET_FILE
+            draw_contact_sheet(images, corrections.captions, path)
+            print(f"Corrections that the model before is sure are wrong, left out: {path}")
+
+
+def check_hub(args: MnistTrainingArguments) -> None:
+    """Create the repository to push to; `InputError` if it cannot be written."""
+    try:
+        hub = HfApi(token=args.hub_token)
+        name = args.hub_model_id or Path(args.output_dir).absolute().name
+        repo = hub.create_repo(name, private=args.hub_private_repo, exist_ok=True)
+        hub.auth_check(repo.repo_id, write=True)
+    # Errors of the network, of HTTP and of names have no type in common.
+    except Exception as error:
+        raise InputError(
+            f"The Hub refused, so nothing was trained. `hf auth login` with a token that may "
+            f"write to --hub_model_id may help. Its answer: {error}"
+        ) from error
+
+
+def add_images(
+    args: MnistTrainingArguments,
+    model: MnistForImageClassification,
+    processor: MnistImageProcessor,
+    training: MnistDataset,
+    evaluation: MnistDataset | None,
+) -> None:
+    """Add lines to what is trained and evaluated on, and synthetic images to the first."""
+    images, labels = training.images.numpy(), training.labels.numpy()
+
+    def made(what: str, make: Callable, *inputs) -> object:
+        """The same in every process."""
+        if is_first := args.process_index == 0:
+            print(f"Making {what}, which takes minutes.", flush=True)
+        return broadcast_object_list([make(*inputs) if is_first else None])[0]
+
+    if args.numbers and model.line_network is not None:
+        count = args.lines_per_image * len(images)
+        inputs = images, labels, count, args.seed
+        training.lines = made(f"{count:,} lines of digits", make_lines, *inputs)
+        if evaluation is not None:
+            count = min(EVAL_LINES, len(evaluation))
+            inputs = evaluation.images.numpy(), evaluation.labels.numpy(), count, args.seed + 1
+            evaluation.lines = made(f"{count:,} held-out lines", make_lines, *inputs)
+    if args.synthetic:
+        inputs = images, labels, args.seed, processor
+        training.append(*made("synthetic images", make_images, *inputs))
 
 
 def clear(output: Path, resume: str | None) -> None:
@@ -217,12 +241,11 @@ def evaluate(trainer: MnistTrainer) -> None:
     prediction = trainer.predict(trainer.eval_dataset, metric_key_prefix="eval")
     metrics = prediction.metrics | {"eval_samples": len(trainer.eval_dataset)}
     output = Path(trainer.args.output_dir)
-    with writing_to(output):
-        trainer.log_metrics("eval", metrics)
-        trainer.save_metrics("eval", metrics, combined=False)
-        if trainer.is_world_process_zero():
-            true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, 1)
-            plot_evaluation(trainer.eval_dataset.images.numpy(), true, probabilities, output)
+    trainer.log_metrics("eval", metrics)
+    trainer.save_metrics("eval", metrics, combined=False)
+    if trainer.is_world_process_zero():
+        true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, 1)
+        plot_evaluation(trainer.eval_dataset.images.numpy(), true, probabilities, output)
 
 
 def push(trainer: MnistTrainer) -> None:

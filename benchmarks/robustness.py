@@ -14,6 +14,7 @@ seeded by i, so that every run prints the same table.
 """
 
 import gzip
+import math
 import re
 import sys
 from collections.abc import Callable, Sequence
@@ -276,7 +277,7 @@ def contact_sheet(row: Row, pixel_values: torch.Tensor, answers: np.ndarray) -> 
         wrong = predicted != row.labels[: len(answers)]
     errors = sorted(np.flatnonzero(wrong), key=lambda index: -confidence[index])[:60]
     side, width, height = 84, 180, 104
-    sheet = Image.new("RGB", (6 * width, -(-max(len(errors), 1) // 6) * height), "white")
+    sheet = Image.new("RGB", (6 * width, math.ceil(max(len(errors), 1) / 6) * height), "white")
     draw = ImageDraw.Draw(sheet)
     for place, index in enumerate(errors):
         x, y = place % 6 * width, place // 6 * height

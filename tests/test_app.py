@@ -468,12 +468,12 @@ def test_the_server_fails_and_comes_back(app_url, browser):
 
 
 def test_who_finds_a_hundred_waiting_is_told_so_and_the_hundred_get_their_own_answers():
-    @batched
     def double(numbers: list[int]) -> list[dict]:
         return [{"double": 2 * number} for number in numbers]
 
     async def ask_at_once() -> list[dict]:
-        return await asyncio.gather(*map(double, range(130)))
+        ask = batched(double, {"busy": True})
+        return await asyncio.gather(*map(ask, range(130)))
 
     with ThreadPoolExecutor(1) as thread:  # in this one runs the loop of the browser
         answers = thread.submit(asyncio.run, ask_at_once()).result()

@@ -1,6 +1,7 @@
 """Training on corrections: what joins, what does not, what is told; and the dataset card."""
 
 import json
+import math
 import re
 import sys
 from hashlib import sha256
@@ -155,7 +156,7 @@ def test_a_run_tells_what_it_took_and_what_that_changed(run, expected):
     assert f"{told['corrections']['images']} corrections" in card and revision in card
     assert "- user/corrections\n" in card.split("---")[1]
     with Image.open(output / SHEET_FILE) as sheet:
-        cells = -(-len(expected["left_out"]) // 8)
+        cells = math.ceil(len(expected["left_out"]) / 8)
         assert sheet.height % cells == 0 and np.asarray(sheet)[-30:].any()
 
 

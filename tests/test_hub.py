@@ -246,7 +246,7 @@ def test_what_is_pushed(root, output):
         *("learning_curves.png", "confusion_matrix.png", "worst_errors.png", "calibration.png"),
     }
     handler = (repo / "main" / "handler.py").read_text()
-    assert handler == (ROOT / "training" / "handler.py").read_text()
+    assert handler == (ROOT / "deploy" / "handler.py").read_text()
     # No commit holds weights without all that loads them: there is one empty and one whole.
     assert len(commits(root, "models/user/mnist-cnn")) == 2
     for path in (repo / "main").iterdir():

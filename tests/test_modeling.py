@@ -139,7 +139,7 @@ def test_shipped_model_is_float32_safetensors_of_at_most_eight_megabytes():
     assert set(floats.values()) == {torch.float32}
     # The code that lies beside the weights is the code of this repo, tried with the same versions.
     pushed = ("modeling_mnist.py", "image_processing_mnist.py", "pipeline_mnist.py")
-    for file in (*pushed, "training/handler.py"):
+    for file in (*pushed, "deploy/handler.py"):
         copy = ROOT / "model" / Path(file).name
         assert copy.read_text() == (ROOT / file).read_text()
     pins, copied = ((ROOT / f / "requirements.txt").read_text().split() for f in (".", "model"))

@@ -10,8 +10,6 @@ from safetensors.torch import load_file, save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedModel, TrainerCallback
 
-from training.errors import writing_to
-
 EMA_FILE = "ema.safetensors"  # in a checkpoint; written last, so that it marks a complete one
 
 
@@ -28,22 +26,18 @@ class ExponentialMovingAverage(AveragedModel, TrainerCallback):
 
     Attributes:
         module: The network with the averaged weights.
-        teacher: The average as it was at `freeze_teacher`; before, the initial weights.
+        teacher: The average as it was before step `teacher_from`; until then the initial weights.
     """
 
     def __init__(self, model: PreTrainedModel, decay: float):
         def average(averaged: list[torch.Tensor], current: list[torch.Tensor], steps) -> None:
+            # The warm-up of TensorFlow's ExponentialMovingAverage.
             warm_up = (1 + steps.item()) / (10 + steps.item())
             get_ema_multi_avg_fn(min(decay, warm_up))(averaged, current, steps)
 
         super().__init__(model, multi_avg_fn=average, use_buffers=True)
-        self.teacher = deepcopy(model)
+        self.teacher, self.teacher_from = deepcopy(model), None
         self.eval().requires_grad_(False)
-
-    def freeze_teacher(self) -> None:
-        """Copy the average of now into the teacher, which then stands still."""
-        self.broadcast()
-        self.teacher.load_state_dict(self.module.state_dict())
 
     def broadcast(self) -> None:
         """Give every process the average of the first, which is the one that is saved.
@@ -56,6 +50,11 @@ class ExponentialMovingAverage(AveragedModel, TrainerCallback):
         if args.resume_from_checkpoint is not None:
             self.load_state_dict(load_file(Path(args.resume_from_checkpoint, EMA_FILE)))
 
+    def on_step_begin(self, args, state, control, **kwargs) -> None:
+        if state.global_step == self.teacher_from:
+            self.broadcast()
+            self.teacher.load_state_dict(self.module.state_dict())
+
     def on_optimizer_step(self, args, state, control, *, model, **kwargs) -> None:
         self.update_parameters(model)
 
@@ -64,9 +63,8 @@ class ExponentialMovingAverage(AveragedModel, TrainerCallback):
         if state.is_world_process_zero:
             file = Path(args.output_dir, f"checkpoint-{state.global_step}", EMA_FILE)
             unfinished = file.with_suffix(".unfinished")
-            with writing_to(args.output_dir):
-                save_file({k: t.contiguous() for k, t in self.state_dict().items()}, unfinished)
-                unfinished.replace(file)
+            save_file({k: t.contiguous() for k, t in self.state_dict().items()}, unfinished)
+            unfinished.replace(file)
 
     def on_train_end(self, args, state, control, *, model, **kwargs) -> None:
         if args.load_best_model_at_end and state.best_model_checkpoint is not None:

@@ -20,7 +20,7 @@ def told_by(program: str) -> Iterator[None]:
     """End the program with what the user is told, in place of a traceback."""
     try:
         yield
-    except (InputError, OSError) as error:  # an OSError says what could not be read or written
+    except (InputError, OSError, SafetensorError) as error:  # what could not be read or written
         sys.exit(f"{program}: {error}")
 
 
@@ -45,15 +45,3 @@ def check_flags(words: Sequence[str]) -> None:
             near = [other for other in names if name in other] or get_close_matches(name, known)
             hint = f"did you mean --{near[0]}?" if near else "--help lists all."
             raise InputError(f"--{name}: unknown flag; {hint}")
-
-
-@contextmanager
-def writing_to(folder: str | Path) -> Iterator[None]:
-    """Raise `InputError` where the disk is full or read-only, around what only writes files."""
-    try:
-        yield
-    except (OSError, SafetensorError, RuntimeError) as error:  # Python's, safetensors', torch's
-        raise InputError(
-            f"Files could not be written to {folder}: {error}\nMake room there. Checkpoints that "
-            f"were complete still are: --resume_from_checkpoint last goes on from the newest."
-        ) from error

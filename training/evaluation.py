@@ -1,5 +1,6 @@
 """How well a model classifies, as numbers and as plots."""
 
+import math
 from pathlib import Path
 
 import datasets
@@ -125,7 +126,7 @@ def plot_history(log_history: list[dict[str, float]], path: Path) -> None:
 def draw_contact_sheet(images: np.ndarray, captions: list[str], path: Path) -> None:
     """All of (N, 28, 28) uint8, each above its caption of two lines, as a PNG at `path`."""
     columns, width, height = 8, 136, 152
-    sheet = Image.new("L", (columns * width, max(1, -(-len(images) // columns)) * height))
+    sheet = Image.new("L", (columns * width, max(1, math.ceil(len(images) / columns)) * height))
     pen = ImageDraw.Draw(sheet)
     for n, (image, caption) in enumerate(zip(images, captions, strict=True)):
         x, y = n % columns * width + 8, n // columns * height

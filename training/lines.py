@@ -72,7 +72,7 @@ class Lines:
     def select(self, chosen: np.ndarray, shifts: np.ndarray) -> dict[str, torch.Tensor]:
         """What `batch` gives, of chosen lines, each so many pixels further to the right."""
         widths = self.starts[chosen + 1] - self.starts[chosen]
-        columns = -(-(widths + 2 * PADDING) // COLUMN)
+        columns = (widths + 2 * PADDING + COLUMN - 1) // COLUMN  # rounded up
         lines = torch.zeros(len(chosen), 1, LINE_HEIGHT, COLUMN * columns.max(), dtype=torch.uint8)
         for line, start, width, shift in zip(
             lines, self.starts[chosen], widths, PADDING + shifts, strict=False

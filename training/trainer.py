@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 import torch.nn.functional as F
-from huggingface_hub import HfApi
+from safetensors import SafetensorError
 from torch.optim.lr_scheduler import LRScheduler, SequentialLR
 from transformers import Trainer
 from transformers.modeling_outputs import ImageClassifierOutput
@@ -17,9 +17,10 @@ from pipeline_mnist import NumberRecognitionPipeline, best_path
 from training.augmentation import Augmentation, views
 from training.data import scale_pixels
 from training.ema import ExponentialMovingAverage
-from training.errors import InputError, writing_to
+from training.errors import InputError
 from training.lines import Lines
 
+HANDLER = Path(__file__).parent.parent / "deploy" / "handler.py"
 TEACHER_WEIGHT = 0.8  # of the teacher's answer in the target; the label has the rest
 DISTILLATION_LR_FACTOR = 1 / 3  # the peak learning rate while distilling, per --learning_rate
 
@@ -51,7 +52,7 @@ class MnistTrainer(Trainer):
 
     def create_scheduler(self, num_training_steps: int, optimizer=None) -> LRScheduler:
         """The schedule that the flags ask for, and the same once more, lower, for distillation."""
-        start = self.distillation_start(num_training_steps)
+        start = self.ema.teacher_from = self.distillation_start(num_training_steps)
         first = super().create_scheduler(start, optimizer)
         if start < num_training_steps:
             self.lr_scheduler = None
@@ -69,33 +70,40 @@ class MnistTrainer(Trainer):
     ) -> torch.Tensor | tuple[torch.Tensor, ImageClassifierOutput]:
         """Categorical cross-entropy of a batch as `MnistDataset` gives it.
 
-        In training, of augmented images, with the teacher's answer in the targets when it is time
-        for that, and of lines the loss of connectionist temporal classification (Graves et al.
-        2006) a digit; in evaluation, of the average.
+        In training, of augmented images, and of lines the loss of connectionist temporal
+        classification (Graves et al. 2006) a digit.
         """
         pixel_values, labels = scale_pixels(inputs["pixel_values"]), inputs["labels"]
         if not model.training:
-            outputs = self.ema.module(pixel_values, labels)
+            outputs = model(pixel_values, labels)
             return (outputs.loss, outputs) if return_outputs else outputs.loss
-        step, start = self.state.global_step, self.distillation_start(self.state.max_steps)
         if self.augmentation is not None:
-            strength = 1 + (self.args.final_strength - 1) * min(step / start, 1)
-            pixel_values = self.augmentation(pixel_values, strength)
-        if step == start:
-            self.ema.freeze_teacher()
-        targets = labels
-        if step >= start:
-            targets = torch.lerp(labels, self.teacher_probabilities(pixel_values), TEACHER_WEIGHT)
+            share = min(self.state.global_step / self.ema.teacher_from, 1)
+            pixel_values = self.augmentation(
+                pixel_values, strength=1 + share * (self.args.final_strength - 1)
+            )
         lines = scale_pixels(inputs["lines"]) if "lines" in inputs else None
+        targets = self.targets(pixel_values, labels)
         outputs = model(pixel_values, lines=lines)
-        logits = outputs.logits
+        self.count_correct(outputs.logits, labels)
+        loss = F.cross_entropy(
+            outputs.logits.float(),
+            targets,
+            label_smoothing=self.args.label_smoothing_factor,
+        )
+        return loss if lines is None else loss + line_loss(outputs.line_logits, inputs)
+
+    def targets(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """Labels (B, 10), with the teacher's answer to (B, 1, 28, 28) in them if it is time."""
+        if self.state.global_step < self.ema.teacher_from:
+            return labels
+        return torch.lerp(labels, self.teacher_probabilities(pixel_values), TEACHER_WEIGHT)
+
+    def count_correct(self, logits: torch.Tensor, labels: torch.Tensor) -> None:
+        """Note how many of the digits in a batch (B, 10) are right, for the log."""
         is_digit = labels.amax(1) > 0.5  # and no tenth of each
         self.correct += ((logits.argmax(1) == labels.argmax(1)) & is_digit).sum()
         self.seen += is_digit.sum()
-        loss = F.cross_entropy(
-            logits.float(), targets, label_smoothing=self.args.label_smoothing_factor
-        )
-        return loss if lines is None else loss + line_loss(outputs.line_logits, inputs)
 
     @torch.no_grad()
     def teacher_probabilities(self, pixel_values: torch.Tensor) -> torch.Tensor:
@@ -112,10 +120,14 @@ class MnistTrainer(Trainer):
         super().log(logs, *args, **kwargs)
 
     def evaluation_loop(self, dataloader, *args, metric_key_prefix: str = "eval", **kwargs):
-        """`Trainer.evaluation_loop`, and how many of the dataset's lines are wholly right, 0-1."""
-        output = super().evaluation_loop(
-            dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
-        )
+        """`Trainer.evaluation_loop` of the average; also, how many lines are wholly right, 0-1."""
+        trained, self.model = self.model, self.ema.module
+        try:
+            output = super().evaluation_loop(
+                dataloader, *args, metric_key_prefix=metric_key_prefix, **kwargs
+            )
+        finally:
+            self.model = trained
         if (lines := dataloader.dataset.lines) is not None:
             accuracy = line_accuracy(self.ema.module, lines, self.args.device)
             output.metrics[f"{metric_key_prefix}_line_accuracy"] = accuracy
@@ -123,14 +135,18 @@ class MnistTrainer(Trainer):
         return output
 
     def evaluate(self, *args, **kwargs) -> dict[str, float]:
-        """`Trainer.evaluate`, of the average."""
+        """`Trainer.evaluate`, of the average, which is the same in every process."""
         self.ema.broadcast()
         return super().evaluate(*args, **kwargs)
 
     def _save_checkpoint(self, *args, **kwargs) -> None:
-        # There is no other place to turn a full disk into a sentence.
-        with writing_to(self.args.output_dir):
+        try:
             super()._save_checkpoint(*args, **kwargs)
+        except (OSError, SafetensorError, RuntimeError) as error:  # Python's, safetensors', torch's
+            raise InputError(
+                f"A checkpoint could not be written to {self.args.output_dir}: {error}\nMake room "
+                f"there. --resume_from_checkpoint last goes on from the newest that is complete."
+            ) from error
 
     def _save(self, output_dir: str | None = None, state_dict: dict | None = None) -> None:
         # Not `Trainer._save`, which adds a pickle of all arguments, the Hub token among them.
@@ -141,22 +157,9 @@ class MnistTrainer(Trainer):
             )
             pipeline.save_pretrained(folder)
             # What an Inference Endpoint runs and installs. Its own torch is of its hardware.
-            shutil.copy(Path(__file__).with_name("handler.py"), folder)
+            shutil.copy(HANDLER, folder)
             pins = [f"{name}=={version(name)}" for name in ("transformers", "scipy", "pillow")]
             (folder / "requirements.txt").write_text("\n".join([*pins, "torch>=2.6", ""]))
-
-    def init_hf_repo(self, *args, **kwargs) -> None:
-        """Create the repository, and find out now, not after training, if it cannot be written."""
-        try:
-            super().init_hf_repo(*args, **kwargs)
-            if self.is_world_process_zero():
-                HfApi().auth_check(self.hub_model_id, token=self.args.hub_token, write=True)
-        # Errors of the network, of HTTP and of names have no type in common.
-        except Exception as error:
-            raise InputError(
-                f"The Hub refused, so nothing was trained. `hf auth login` with a token that may "
-                f"write to --hub_model_id may help. Its answer: {error}"
-            ) from error
 
     def create_model_card(self, *args, **kwargs) -> None:
         """Nothing: `Trainer.push_to_hub` would overwrite the card that train.py writes."""

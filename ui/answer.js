@@ -61,3 +61,4 @@ function say(text, line) {
 }
 watch("value", show);
 show();
+if (props.corrects) takeCorrections(() => shown);

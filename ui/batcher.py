@@ -9,12 +9,12 @@ from functools import wraps
 MAX_BATCH, MAX_WAITING = 16, 100
 
 
-def batched(work: Callable[[list], list[dict]]) -> Callable[[object], Awaitable[dict]]:
+def batched(work: Callable[[list], list[dict]], busy: dict) -> Callable[[object], Awaitable[dict]]:
     """Turn a function of a list of items into one of a single item, for many callers at once.
 
     `work` gets, in a thread, all that waits. There is no timer: a call that comes alone is worked
     on at once. A caller who leaves holds up nobody, and what waits for it is skipped. Each gets its
-    own result, or what `work` raised, or, with too many before it, an error (ui/reading.py).
+    own result, or what `work` raised, or, with too many before it, `busy`.
     """
     waiting: deque[tuple[object, asyncio.Future]] = deque()
     thread = ThreadPoolExecutor(1)  # always the same: each keeps torch's buffers
@@ -40,7 +40,7 @@ def batched(work: Callable[[list], list[dict]]) -> Callable[[object], Awaitable[
     async def call(item: object) -> dict:
         nonlocal worker
         if len(waiting) >= MAX_WAITING:
-            return {"kind": "error", "busy": True, "line": "Too many people are here. Please wait."}
+            return busy
         result = asyncio.get_running_loop().create_future()
         waiting.append((item, result))
         worker = worker or asyncio.create_task(work_off())

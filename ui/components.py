@@ -14,7 +14,7 @@ from modeling_mnist import IMAGE_SIZE
 from pipeline_mnist import NumberRecognitionPipeline
 from ui.batcher import batched
 from ui.corrections import Corrections
-from ui.reading import INVITATION, read_sheets
+from ui.reading import BUSY, INVITATION, read_sheets
 from ui.saliency import trace
 
 UI = Path(__file__).parent
@@ -24,7 +24,7 @@ class Component(gr.HTML):
     """#`name` on the page, made by ui/`name`.html and scripts; its value is any JSON.
 
     Args:
-        scripts: Names of files of JavaScript, each of which goes on where the one before ends.
+        scripts: Names of files of JavaScript; all but the last define one function each.
         functions: The scripts call them, as `server.function(sent)`.
         props: What the HTML and the scripts are told, `value` among them.
     """
@@ -45,11 +45,10 @@ class Sheet(Component):
     """Takes the pen and images; its value is the last answer (ui/reading.py), or None if empty."""
 
     def __init__(self, read: NumberRecognitionPipeline):
-        @batched
         def read_sheet(sheets: list) -> list[dict]:
             return read_sheets(read, sheets)
 
-        super().__init__("sheet", ["sheet"], [read_sheet])
+        super().__init__("sheet", ["sheet"], [batched(read_sheet, BUSY)])
 
 
 class Answer(Component):
@@ -62,9 +61,9 @@ class Answer(Component):
         async def correct(sent: object) -> str:
             return await corrections(sent)
 
-        scripts = ["paint", "answer"] + ["corrections"] * bool(corrections)
+        scripts, functions = ["paint", "corrections", "answer"], [correct] if corrections else []
         props = {"invitation": INVITATION, "corrects": bool(corrections)}
-        super().__init__("answer", scripts, [correct] * bool(corrections), **props)
+        super().__init__("answer", scripts, functions, **props)
         self.props["component"] = self._id
 
 
@@ -73,7 +72,7 @@ class Inside(Component):
 
     def __init__(self, model: PreTrainedModel):
         own = copy.deepcopy(model)  # hooks would see the answers' passes, too
-        traced = batched(lambda digits: trace(own, np.stack(digits)))
+        traced = batched(lambda digits: trace(own, np.stack(digits)), BUSY)
 
         async def look(seen: object) -> dict:
             try:

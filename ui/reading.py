@@ -29,6 +29,7 @@ HINT_BELOW = 0.8  # confidence under which the second guess is named, too
 MAX_CHARACTERS = 200_000  # of a data URL; sheet.js sends fewer
 MAX_SENT_PIXELS = 10**6  # sheet.js sends at most 512 a side
 GUESS_FROM = 0.3  # confidence: less is no guess worth a word
+BUSY = {"kind": "error", "busy": True, "line": "Too many people are here. Please wait."}
 INVITATION = "What is read appears here."
 
 
