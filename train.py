@@ -45,7 +45,7 @@ from training.corrections import RELEASED_MODEL, SHEET_FILE, Corrections, load_c
 from training.data import MnistDataset, carve_validation, load_splits, to_tensors
 from training.evaluation import compute_metrics, draw_contact_sheet, plot_evaluation, plot_history
 from training.lines import make_lines
-from training.model_card import BENCHMARK_FILE, save_run, write_model_card
+from training.model_card import BENCHMARK_FILE, NUMBERS_FILE, save_run, write_model_card
 from training.synthetic import make_images
 from training.trainer import MnistTrainer
 
@@ -232,7 +232,8 @@ def clear(output: Path, resume: str | None) -> None:
             break
         shutil.rmtree(checkpoint)
     plots = ("confusion_matrix.png", "calibration.png", "worst_errors.png")
-    for name in (*plots, "train_results.json", "eval_results.json", BENCHMARK_FILE, SHEET_FILE):
+    results = ("train_results.json", "eval_results.json", BENCHMARK_FILE, NUMBERS_FILE)
+    for name in (*plots, *results, SHEET_FILE):
         (output / name).unlink(missing_ok=True)
 
 

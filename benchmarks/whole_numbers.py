@@ -5,6 +5,7 @@
     python -m benchmarks.whole_numbers                               the model in model/
     python -m benchmarks.whole_numbers --max_samples 50 --train_val_split 0.1     held-out digits
     python -m benchmarks.whole_numbers --pen_digits_file penbased.dat     and UCI's pen digits
+    python -m benchmarks.whole_numbers --update_card                 put the result into the card
 
 Prints three Markdown tables. Numbers are composed of MNIST's test digits, drawn with one pen on a
 common baseline: as they are, photographed, and on a form with a rule below and points between; and
@@ -40,6 +41,7 @@ from pipeline_mnist import NumberRecognitionPipeline
 from training.data import carve_validation, load_splits, to_tensors
 from training.errors import told_by
 from training.evaluation import expected_calibration_error
+from training.model_card import NUMBERS_FILE, write_model_card
 
 LENGTHS = (1, 2, 3, 5, 10)
 SAMPLES = 200  # numbers of a row
@@ -115,6 +117,9 @@ class BenchmarkArguments:
         metadata={"help": "Take digits held out of the training set, not the test set."},
     )
     seed: int = field(default=42, metadata={"help": "Of the split."})
+    update_card: bool = field(
+        default=False, metadata={"help": "Write the result into the card, of a local folder."}
+    )
     max_samples: int = field(default=SAMPLES, metadata={"help": "Images of a row."})
     pen_digits_file: Path | None = field(
         default=None, metadata={"help": "UCI's pen digits: pendigits.tes, or KEEL's penbased.dat."}
@@ -158,13 +163,15 @@ def measure(results: list[dict], true: list[str]) -> dict[str, float]:
     }
 
 
-def print_numbers(read: Callable, rows: list[tuple], count: int) -> None:
-    """The table of numbers, by length and whether digits touch.
+def print_numbers(read: Callable, rows: list[tuple], count: int) -> list[str]:
+    """The table of numbers, by length and whether digits touch; gives the lines of all lengths.
 
     Each of the rows has a name, what to make of the ink, and what `compose` takes as digits.
     """
     columns = list(measure([{"number": "1", "score": 1}], ["1"]))
-    print(f"| numbers | count | {' | '.join(columns)} |\n|---{'|---:' * (len(columns) + 1)}|")
+    dashes = "|---:" * (len(columns) + 1)
+    lines = [f"| numbers | count | {' | '.join(columns)} |", f"|---{dashes}|"]
+    print(*lines, sep="\n")
     for name, kind, *digits in rows:
         for touching in (False, True):
             together: tuple[list, list] = ([], [])
@@ -175,13 +182,16 @@ def print_numbers(read: Callable, rows: list[tuple], count: int) -> None:
                 print_row(f"{name}, {length} digits", touching, *row)
                 for all_of, some in zip(together, row, strict=True):
                     all_of += some
-            print_row(f"{name}, all", touching, *together)
+            lines.append(print_row(name, touching, *together))
+    return lines
 
 
-def print_row(name: str, touching: bool, results: list[dict], true: list[str]) -> None:
-    """One line of the table of numbers."""
+def print_row(name: str, touching: bool, results: list[dict], true: list[str]) -> str:
+    """One line of the table of numbers, which it gives."""
     cells = " | ".join(f"{figure:.1%}" for figure in measure(results, true).values())
-    print(f"| {name}, {'touching' if touching else 'apart'} | {len(true)} | {cells} |", flush=True)
+    line = f"| {name}, {'touching' if touching else 'apart'} | {len(true):,} | {cells} |"
+    print(line, flush=True)
+    return line
 
 
 def print_non_digits(read: Callable, fashion_mnist_dir: Path, count: int) -> None:
@@ -247,7 +257,11 @@ def main() -> None:
     processor = MnistImageProcessor.from_pretrained(arguments.model_name_or_path)
     parts = {"model": model, "image_processor": processor, "device": "cpu"}
     read, classify = NumberRecognitionPipeline(**parts), pipeline("image-classification", **parts)
-    print_numbers(read, rows, arguments.max_samples)
+    lines = print_numbers(read, rows, arguments.max_samples)
+    if arguments.update_card:
+        folder = Path(arguments.model_name_or_path)
+        (folder / NUMBERS_FILE).write_text("\n".join(lines) + "\n")
+        write_model_card(folder)
     print_non_digits(read, arguments.fashion_mnist_dir, arguments.max_samples)
     print_times(read, classify, *digits)
 

@@ -25,6 +25,7 @@ from training.trainer import TEACHER_WEIGHT, MnistTrainer
 TEMPLATE = Path(__file__).with_name("model_card_template.md")
 RUN_FILE = "run.json"  # what the card tells of a run, beside its metrics
 BENCHMARK_FILE = "benchmark.md"  # the table of benchmarks.robustness, if it has run
+NUMBERS_FILE = "numbers.md"  # the same of benchmarks.whole_numbers
 MNIST = "ylecun/mnist"
 SETTINGS = (
     *("num_train_epochs", "max_steps", "world_size", "per_device_train_batch_size"),
@@ -64,11 +65,13 @@ def write_model_card(folder: str | Path) -> None:
 
     Args:
         folder: Holds config.json, run.json and train_results.json, and, where the model was
-            evaluated, eval_results.json and benchmark.md.
+            evaluated, eval_results.json, benchmark.md and numbers.md.
     """
     folder = Path(folder)
     run, training = (json.loads((folder / f).read_text()) for f in (RUN_FILE, "train_results.json"))
-    evaluated, benchmark = folder / "eval_results.json", folder / BENCHMARK_FILE
+    evaluated = folder / "eval_results.json"
+    tables = [folder / file for file in (BENCHMARK_FILE, NUMBERS_FILE)]
+    benchmark, numbers = (file.read_text().strip() if file.exists() else None for file in tables)
     evaluation = json.loads(evaluated.read_text()) if evaluated.exists() else {}
     dataset, base_model = run["dataset"], run["base_model"]
     corrected = run.get("corrections") or {}
@@ -108,7 +111,8 @@ def write_model_card(folder: str | Path) -> None:
         confidence_threshold=MnistConfig.from_pretrained(folder).confidence_threshold,
         training=training,
         evaluation=evaluation,
-        benchmark=benchmark.read_text().strip() if benchmark.exists() else None,
+        benchmark=benchmark,
+        numbers=numbers,
     )
     card.save(folder / "README.md")
 
