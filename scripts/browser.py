@@ -25,17 +25,21 @@ def launch_chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=path, args=FLAGS.split())
 
 
-def draw(page: Page, strokes: list, left: float = 25, side: float = 100) -> None:
-    """Write strokes on the sheet at a person's pace, and wait a second for the last answer.
+def draw(
+    page: Page, strokes: list, left: float = 25, side: float = 100, top: float | None = None
+) -> None:
+    """Write strokes on the sheet at a person's pace, and wait a moment for the last answer.
 
     Args:
         page: The app's.
         strokes: On a square of 100 x 100.
-        left, side: Where on the sheet, 150 x 100, that square stands, in the middle of its height.
+        left, side, top: Where on the sheet, 150 x 100, that square stands; by default in the
+            middle of its height.
     """
     box = page.locator("#sheet canvas").bounding_box()
     unit = box["height"] / 100
-    corner = (box["x"] + left * unit, box["y"] + (100 - side) / 2 * unit)
+    top = (100 - side) / 2 if top is None else top
+    corner = (box["x"] + left * unit, box["y"] + top * unit)
     for stroke in strokes:
         points = [corner + side / 100 * unit * xy for xy in smooth(stroke)]
         page.mouse.move(*points[0], steps=5)
@@ -43,4 +47,4 @@ def draw(page: Page, strokes: list, left: float = 25, side: float = 100) -> None
         for point in points[1:]:
             page.mouse.move(*point)
         page.mouse.up()
-    page.wait_for_timeout(1000)
+    page.wait_for_timeout(700)

@@ -1,6 +1,7 @@
 """python -m scripts.make_screenshots
 
-Takes the screenshots of the page in docs/: a number in the dark theme, a non-digit on a phone.
+Takes the screenshots of the page in docs/: a number in the dark theme, a non-digit on a phone, and
+what a shared link shows.
 """
 
 from playwright.sync_api import Page, sync_playwright
@@ -31,6 +32,10 @@ def main() -> None:
         with open_page(360, 740, "light") as page:
             draw(page, HOUSE)
             page.screenshot(path=ROOT / "docs" / "app-phone.png", animations="disabled")
+        with open_page(1200, 630, "light") as page:
+            for place, digit in enumerate(NUMBER):
+                draw(page, digit, left=7 + 40 * place, side=55)
+            page.screenshot(path=ROOT / "docs" / "preview.png", animations="disabled")
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """python -m scripts.record_video
 
-Records docs/demo.webp: training, starting the app, a digit, a number, a photograph, a non-digit and
-a correction. All of it is real: the commands run in a copy of this repository, their output is
+Records docs/demo.webp: a digit and a number; training and starting the app; two lines, a
+photograph, a non-digit and a correction. All of it is real: the commands run in a copy of this repository, their output is
 shown as it comes, and the page is the app's, in Chromium. Where waiting is shortened, the video
 says how much.
 """
@@ -37,8 +37,8 @@ ENVIRONMENT = os.environ | {
     "TERM": "xterm",
 }
 SIZE = (1040, 940)  # of the browser's window
-SHOWN_SIZE = (780, 705)  # of the video
-FRAMES_A_SECOND = 8
+SHOWN_SIZE = (640, 578)  # of the video
+FRAMES_A_SECOND = 6
 COLUMNS, ROWS = 84, 26
 TRAIN = "python train.py --dataset_name tests/mnist --max_steps 100 --logging_steps 20"
 SERVE = "CORRECTIONS_DIR=corrections python app.py"
@@ -122,7 +122,7 @@ class Recorder:
             .resize(SHOWN_SIZE, Image.Resampling.LANCZOS)
             for shot in shots
         ]
-        options = {"duration": durations, "loop": 0, "quality": 40, "method": 5}
+        options = {"duration": durations, "loop": 0, "quality": 30, "method": 6}
         images[0].save(path, save_all=True, append_images=images[1:], **options)
         print(f"{path}: {sum(durations) / 1000:.0f} s, {path.stat().st_size / 1e6:.2f} MB")
 
@@ -169,17 +169,26 @@ def click(page: Page, selector: str) -> None:
     page.wait_for_timeout(400)
 
 
-def show_app(page: Page, url: str) -> None:
-    """Write a digit and a number, give a photograph, draw a non-digit, and correct an answer."""
+def open_page(page: Page, url: str) -> None:
+    """Load the page."""
     page.goto(url)
     page.locator("#sheet canvas").wait_for()
-    page.wait_for_timeout(700)
+
+
+def show_first(page: Page) -> None:
+    """Write a digit and a number."""
     draw(page, TWO)
     click(page, "#sheet .clear")
     for place, digit in enumerate((FOUR, ZERO, SEVEN)):
         draw(page, digit, left=7 + 40 * place, side=55)
     click(page, "#answer .tiles button:first-child")
-    page.wait_for_timeout(800)
+
+
+def show_more(page: Page) -> None:
+    """Write two lines, give a photograph, draw a non-digit, and correct an answer."""
+    page.wait_for_timeout(500)
+    for place, digit in enumerate((TWO, FOUR, SEVEN, ZERO)):
+        draw(page, digit, left=20 + 50 * (place % 2), side=38, top=6 + 50 * (place // 2))
     click(page, "#examples button:nth-child(5)")
     expect(page.locator("#answer .top")).to_contain_text("5")
     page.wait_for_timeout(1200)
@@ -188,7 +197,7 @@ def show_app(page: Page, url: str) -> None:
     click(page, "#sheet .clear")
     draw(page, ONE_OR_SEVEN)
     click(page, "#answer .bars li:nth-child(2) button")
-    expect(page.locator("#answer")).to_contain_text("Saved as a 1")
+    expect(page.locator("#answer")).to_contain_text("To be saved as a 1")
     page.wait_for_timeout(1500)
 
 
@@ -202,11 +211,13 @@ def main() -> None:
         page = launch_chromium(playwright).new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
         page.add_init_script(POINTER)
         with serve_app(folder=folder, CORRECTIONS_DIR=copy) as (url, _):
-            page.set_content(TERMINAL)
+            open_page(page, url)
             recorder = Recorder(page)
-            show_terminal(page, TRAIN, trained, seconds=7)
-            show_terminal(page, SERVE, started, seconds=3)
-            show_app(page, url)
+            show_first(page)
+            show_terminal(page, TRAIN, trained, seconds=6)
+            show_terminal(page, SERVE, started, seconds=2)
+            open_page(page, url)
+            show_more(page)
     recorder.save(VIDEO)
 
 

@@ -11,6 +11,7 @@ from tempfile import NamedTemporaryFile
 
 import pytest
 from huggingface_hub import RepoCard, SpaceCardData
+from PIL import Image
 
 from conftest import ROOT
 from train import main
@@ -57,6 +58,17 @@ def test_what_the_code_imports_is_required_and_nothing_else():
     "page",
     ["README.md", *(f"docs/{name}.md" for name in ("results", "performance", "corrections"))],
 )
+def test_the_video_is_short_and_light():
+    video = ROOT / "docs" / "demo.webp"
+    seconds = 0
+    with Image.open(video) as opened:
+        for frame in range(opened.n_frames):
+            opened.seek(frame)
+            opened.load()
+            seconds += opened.info["duration"] / 1000
+    assert seconds < 45 and video.stat().st_size <= 10**6
+
+
 def test_every_link_to_a_file_leads_somewhere(page):
     links = re.findall(r"\]\((?!http|#)([^)]+)\)", (ROOT / page).read_text())
     assert links
