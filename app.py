@@ -20,10 +20,10 @@ from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
 from ui.about import links, show_about
 from ui.components import Answer, Examples, Inside, Play, Sheet
-from ui.corrections import Corrections
+from ui.corrections import CorrectionStore
 from ui.images import ImageFile, Page, Refused, open_image
 from ui.link_preview import LinkPreview
-from ui.saliency import classify
+from ui.saliency import probabilities
 
 HERE = Path(__file__).parent
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
@@ -45,7 +45,7 @@ if folder := os.environ.get("CORRECTIONS_DIR"):
     is_folder = Path(MODEL_ID).is_dir()  # its path is not shown
     model_name = Path(MODEL_ID).resolve().name if is_folder else MODEL_ID
     try:
-        corrections = Corrections(folder, model, model_name)
+        corrections = CorrectionStore(folder, model, model_name)
     except OSError as error:
         sys.exit(f"app.py: CORRECTIONS_DIR {folder!r} cannot be written: {error}")
 
@@ -67,8 +67,8 @@ def predict(image: str | None) -> dict[str, float]:
     pixel_values = processor(open_image(image), return_tensors="pt")["pixel_values"]
     if not pixel_values.any():
         raise Refused("This image is blank. Send one with a digit on it.")
-    (probabilities,) = classify(model, pixel_values)
-    return {model.config.id2label[digit]: float(p) for digit, p in enumerate(probabilities)}
+    (answer,) = probabilities(model, pixel_values)
+    return {model.config.id2label[digit]: float(p) for digit, p in enumerate(answer)}
 
 
 def read(image: str | None) -> dict:
@@ -108,9 +108,9 @@ with Page(title=TITLE, delete_cache=(60, 3600)) as demo:
     answer.select(None, answer, inside, js=chosen, show_progress="hidden")
     # For programs alone.
     file = ImageFile(label="image", visible=False)
-    probabilities = gr.Label(label="probabilities", visible=False)
+    label = gr.Label(label="probabilities", visible=False)
     number = gr.JSON(label="number", visible=False)
-    gr.on([], predict, file, probabilities, api_name="predict")
+    gr.on([], predict, file, label, api_name="predict")
     gr.on([], read, file, number, api_name="read")
 
 if __name__ == "__main__":

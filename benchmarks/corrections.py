@@ -25,7 +25,7 @@ from transformers import HfArgumentParser
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from training.arguments import has_bf16
-from training.corrections import CONTRADICTED, RELEASED_MODEL, classify, name_of
+from training.corrections import CONTRADICTED, RELEASED_MODEL, name_of, predict_all
 from training.data import MnistDataset, load_splits, to_tensors
 from training.errors import told_by
 from training.handwriting import draw, random_pen_width, vary
@@ -70,8 +70,8 @@ def keep(images: np.ndarray, labels: np.ndarray, folder: Path) -> None:
 def evaluate(model_path: Path, style: np.ndarray, test: MnistDataset) -> tuple[float, float]:
     """Accuracy, 0-1, on held-out instances of the style and on MNIST's test set."""
     model = load_pretrained(str(model_path))
-    right = classify(model, torch.from_numpy(style))[1] == 7
-    right_on_mnist = classify(model, test.images)[1] == test.labels
+    right = predict_all(model, torch.from_numpy(style))[1] == 7
+    right_on_mnist = predict_all(model, test.images)[1] == test.labels
     return right.double().mean().item(), right_on_mnist.double().mean().item()
 
 
@@ -107,7 +107,7 @@ def main() -> None:
             style, mnist = evaluate(output, held_out, test)
         count, left_out = told.get("images", 0), told.get("left_out", 0)
         print(f"| {name} | {count} | {left_out} | {style:.1%} | {mnist:.2%} |", flush=True)
-    confidence, answer = classify(load_pretrained(str(RELEASED_MODEL)), test.images)
+    confidence, answer = predict_all(load_pretrained(str(RELEASED_MODEL)), test.images)
     sure = ((answer == test.labels) & (confidence >= CONTRADICTED)).double().mean()
     print(f"\nMNIST test images of which any wrong label would be left out: {sure:.1%}")
 

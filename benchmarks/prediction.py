@@ -22,7 +22,7 @@ from threadpoolctl import threadpool_limits
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from scripts.strokes import EIGHT, FIVE, SEVEN, TWO, growing, sent_by_sheet
-from ui.saliency import classify, saliency_maps
+from ui.saliency import probabilities, saliency_maps
 
 ROOT = Path(__file__).parent.parent
 
@@ -66,13 +66,15 @@ def main() -> None:
 
     def answer(file: io.BytesIO) -> object:
         pixel_values = framed([Image.open(file)])
-        return classify(model, pixel_values), saliency_maps(model, pixel_values)
+        return probabilities(model, pixel_values), saliency_maps(model, pixel_values)
 
     def with_resize(file: io.BytesIO) -> object:
-        return classify(model, resized([Image.open(file)]))
+        return probabilities(model, resized([Image.open(file)]))
 
     def of_pixels(images: list[Image.Image]) -> tuple[Callable, Callable]:
-        return tuple(lambda make=make: classify(model, make(images)) for make in (framed, resized))
+        return tuple(
+            lambda make=make: probabilities(model, make(images)) for make in (framed, resized)
+        )
 
     tasks = {
         "drawing, as it grows": (

@@ -33,7 +33,6 @@ from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
 from transformers import HfArgumentParser
 
-from benchmarks.corruptions import CORRUPTIONS
 from benchmarks.images import (
     LETTERS,
     LIKE_DIGITS,
@@ -46,6 +45,7 @@ from benchmarks.images import (
     scribble,
     tablet_drawing,
 )
+from benchmarks.mnist_c import CORRUPTIONS
 from benchmarks.sheets import KINDS, empty, empty_with_glare
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification, load_pretrained

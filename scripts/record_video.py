@@ -1,9 +1,9 @@
 """python -m scripts.record_video
 
 Records docs/demo.webp: a digit and a number; training and starting the app; two lines, a
-photograph, a non-digit and a correction. All of it is real: the commands run in a copy of this repository, their output is
-shown as it comes, and the page is the app's, in Chromium. Where waiting is shortened, the video
-says how much.
+photograph, a non-digit and a correction. All of it is real: the commands run in a copy of this
+repository, their output is shown as it comes, and the page is the app's, in Chromium. Where waiting
+is shortened, the video says how much.
 """
 
 import base64

@@ -23,7 +23,7 @@ from playwright.sync_api import expect
 from conftest import ROOT
 from modeling_mnist import load_pretrained
 from scripts.serve import serve_app
-from ui.corrections import PER_HOUR, PER_LABEL, PER_SESSION, Corrections
+from ui.corrections import PER_HOUR, PER_LABEL, PER_SESSION, CorrectionStore
 
 expect.set_options(timeout=60_000)
 CONSENT = (
@@ -39,8 +39,8 @@ KEEP_FOR_EVER = """
 import itertools, sys
 sys.path.append("")  # the repository
 from modeling_mnist import load_pretrained
-from ui.corrections import Corrections
-corrections = Corrections(sys.argv[1], load_pretrained("model"), "model")
+from ui.corrections import CorrectionStore
+corrections = CorrectionStore(sys.argv[1], load_pretrained("model"), "model")
 for number in itertools.count(1):
     corrections._keep("7", number.to_bytes(784, "big"), "session")
 """
@@ -99,11 +99,11 @@ def model():
 
 
 @pytest.fixture
-def corrections(model, tmp_path) -> Corrections:
-    return Corrections(tmp_path / "kept", model, "user/mnist-cnn")
+def corrections(model, tmp_path) -> CorrectionStore:
+    return CorrectionStore(tmp_path / "kept", model, "user/mnist-cnn")
 
 
-def keep(corrections: Corrections, *all_sent: object) -> list[str]:
+def keep(corrections: CorrectionStore, *all_sent: object) -> list[str]:
     async def send() -> list[str]:
         return [await corrections(one) for one in all_sent]
 

@@ -9,8 +9,8 @@ from joblib.externals.loky.backend.context import set_start_method
 from scipy import ndimage
 from skimage.morphology import skeletonize
 
-from benchmarks.corruptions import CORRUPTIONS
 from benchmarks.images import pen_drawing, photograph, tablet_drawing
+from benchmarks.mnist_c import CORRUPTIONS
 from benchmarks.robustness import digit_rows, frame, main, measure
 from conftest import ROOT, SAMPLE
 

@@ -6,7 +6,7 @@ import torch
 
 from conftest import ROOT
 from modeling_mnist import load_pretrained
-from ui.saliency import classify, saliency_maps
+from ui.saliency import probabilities, saliency_maps
 
 
 @pytest.fixture(scope="module")
@@ -40,10 +40,10 @@ def test_marked_ink_matters_more_than_other_ink(model, pixel_values):
         erased["marked"][row].view(-1)[torch.from_numpy(marked)] = 0
         chosen = torch.from_numpy(rng.choice(ink, share, replace=False))
         erased["random"][row].view(-1)[chosen] = 0
-    before = classify(model, pixel_values)
+    before = probabilities(model, pixel_values)
     top = before.argmax(1)[:, None]
     falls = {
-        name: np.take_along_axis(before - classify(model, images), top, 1).mean()
+        name: np.take_along_axis(before - probabilities(model, images), top, 1).mean()
         for name, images in erased.items()
     }
     assert falls["marked"] > 1.3 * falls["random"]

@@ -54,7 +54,7 @@ class Corrections:
         A non-digit is classified correctly where the confidence is below the model's threshold.
         """
         if len(self.held_out) > 0:
-            confidence, answer = classify(model, self.held_out.images)
+            confidence, answer = predict_all(model, self.held_out.images)
             unsure, labels = confidence < model.config.confidence_threshold, self.held_out.labels
             correct = torch.where(labels == NON_DIGIT_LABEL, unsure, answer == labels)
             self.record[metric] = correct.double().mean().item()
@@ -75,7 +75,7 @@ def load_corrections(name: str, before: PreTrainedModel, trusted: bool = False) 
     hashes, pixels, labels = zip(*kept, strict=True)
     images = torch.frombuffer(bytearray(b"".join(pixels)), dtype=torch.uint8).view(-1, 28, 28)
     dataset = MnistDataset(images, torch.tensor([LABELS[label] for label in labels]))
-    confidence, answer = classify(before, images)
+    confidence, answer = predict_all(before, images)
     left_out = (answer != dataset.labels) & (confidence >= CONTRADICTED) & (not trusted)
     held_out = ~left_out & torch.tensor([int(h, 16) % HELD_OUT_EVERY == 0 for h in hashes])
     parts = [dataset.select(mask) for mask in (~left_out & ~held_out, held_out, left_out)]
@@ -136,7 +136,7 @@ def name_of(pixels: bytes) -> str:
 
 
 @torch.no_grad()
-def classify(model: PreTrainedModel, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+def predict_all(model: PreTrainedModel, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
     """Images (N, 28, 28) uint8 -> confidence (N,) 0-1 and answer (N,) 0-9, on the CPU."""
     batches = [scale_pixels(batch[:, None].to(model.device)) for batch in images.split(500)]
     logits = torch.cat([model.eval()(batch).logits for batch in batches])

@@ -13,7 +13,7 @@ from transformers import PreTrainedModel
 from modeling_mnist import IMAGE_SIZE
 from pipeline_mnist import NumberRecognitionPipeline
 from ui.batcher import batched
-from ui.corrections import Corrections
+from ui.corrections import CorrectionStore
 from ui.reading import BUSY, INVITATION, read_sheets
 from ui.saliency import trace
 
@@ -57,7 +57,7 @@ class Answer(Component):
     `select` tells that it shows another digit: `chosen` in its value is the index.
     """
 
-    def __init__(self, corrections: Corrections | None):
+    def __init__(self, corrections: CorrectionStore | None):
         async def correct(sent: object) -> str:
             return await corrections(sent)
 

@@ -22,7 +22,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from transformers import PreTrainedModel
 
-from ui.saliency import classify
+from ui.saliency import probabilities
 
 LABELS = (*"0123456789", "none")
 PER_SESSION, PER_HOUR = 20, 200  # corrections, those that the disk does not take among them
@@ -30,7 +30,7 @@ RECENT = 10_000  # corrections that a session can still change
 PER_LABEL = 9000  # images: the Hub takes 10,000 files in a folder
 
 
-class Corrections:
+class CorrectionStore:
     """Called by corrections.js, through the server, with one correction.
 
     The images tell what `model` answered, and its name, `model_id`. `OSError` if the folder takes
@@ -88,10 +88,10 @@ class Corrections:
                 return f"There are {PER_LABEL:,} images of this label already. Thank you."
             levels = np.frombuffer(pixels, np.uint8).reshape(28, 28)
             pixel_values = torch.from_numpy(levels / np.float32(255))[None, None]
-            (probabilities,) = classify(self.model, pixel_values)
+            (answer,) = probabilities(self.model, pixel_values)
             text = PngInfo()
-            text.add_text("answer", self.model.config.id2label[int(probabilities.argmax())])
-            text.add_text("confidence", f"{probabilities.max():.4f}")
+            text.add_text("answer", self.model.config.id2label[int(answer.argmax())])
+            text.add_text("confidence", f"{answer.max():.4f}")
             text.add_text("model", self.model_id)
             text.add_text("day", datetime.now(UTC).date().isoformat())
             Image.fromarray(levels).save(self.aside, "PNG", pnginfo=text)

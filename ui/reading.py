@@ -23,7 +23,7 @@ import torch
 
 from pipeline_mnist import NumberRecognitionPipeline
 from ui.images import open_image
-from ui.saliency import levels, saliency_maps
+from ui.saliency import encode_levels, saliency_maps
 
 HINT_BELOW = 0.8  # confidence under which the second guess is named, too
 MAX_CHARACTERS = 200_000  # of a data URL; sheet.js sends fewer
@@ -99,14 +99,14 @@ def describe(
             "label": read.spell([digit]).strip(),
             "line": digit.line,
             "probabilities": [round(float(p), 4) for p in digit.probabilities],
-            "seen": levels(digit.pixels),
-            "saliency": "" if saliency is None else levels(saliency),
+            "seen": encode_levels(digit.pixels),
+            "saliency": "" if saliency is None else encode_levels(saliency),
         }
         for digit, saliency in zip(read_digits, maps, strict=True)
     ]
     lines = [
         {
-            "seen": levels(line.pixels),
+            "seen": encode_levels(line.pixels),
             "width": line.pixels.shape[1],
             "height": line.pixels.shape[0],
             "places": line.places.tolist(),

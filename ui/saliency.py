@@ -10,7 +10,7 @@ from transformers import PreTrainedModel
 SMOOTHING = 1.0  # pixels: standard deviation of the Gaussian that joins neighbours into strokes
 
 
-def classify(model: PreTrainedModel, pixel_values: torch.Tensor) -> np.ndarray:
+def probabilities(model: PreTrainedModel, pixel_values: torch.Tensor) -> np.ndarray:
     """Probabilities (B, num_labels) float32 of images (B, 1, H, W)."""
     with torch.inference_mode():
         return model(pixel_values).logits.softmax(1).numpy()
@@ -55,7 +55,7 @@ def trace(model: PreTrainedModel, digits: np.ndarray) -> list[dict]:
     def encode(layer: torch.Tensor) -> str:
         if layer.ndim == 3:
             layer = layer[layer.mean((1, 2)).argsort(descending=True)]
-        return levels((layer / layer.max().clamp(min=1e-12)).numpy())
+        return encode_levels((layer / layer.max().clamp(min=1e-12)).numpy())
 
     return [
         {"levels": [encode(layer) for layer in of_digit], "outputs": outputs.tolist()}
@@ -63,6 +63,6 @@ def trace(model: PreTrainedModel, digits: np.ndarray) -> list[dict]:
     ]
 
 
-def levels(values: np.ndarray) -> str:
+def encode_levels(values: np.ndarray) -> str:
     """Values 0-1, of pixels or others, as bytes 0-255 in base64."""
     return base64.b64encode(np.uint8(values * 255 + 0.5)).decode()

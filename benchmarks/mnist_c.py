@@ -1,6 +1,6 @@
 """MNIST-C's fifteen corruptions, re-implemented: functions of a digit and a random generator.
 
-    from benchmarks.corruptions import CORRUPTIONS
+    from benchmarks.mnist_c import CORRUPTIONS
 
     corrupted = CORRUPTIONS["fog"](digit, np.random.default_rng(0))
 
