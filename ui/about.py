@@ -26,7 +26,9 @@ EVALUATED = """\
 - Its confidence is off by **{eval_calibration_error:.2%}** on average: of a hundred answers with
   90%, about ninety are right.
 """
-DRAWN = "- **{}** of digits that people wrote on a tablet, drawn with other pens, are right.\n"
+NUMBERS = (
+    "- **{}** of numbers with gaps between their digits are wholly right; where they touch, {}.\n"
+)
 WRONG = """\
 ## What it gets wrong
 Digits that touch, many ways of writing that it has not met, and some letters, which it takes for
@@ -40,6 +42,7 @@ WORDS = """\
   answers.
 - **AUROC**: how often a digit gets a higher confidence than what is none; 100% is perfect, 50% is
   chance.
+- **wholly right**: each digit of a number is right, and there is none too many or too few.
 - **taken for a digit**: of what is no digit, the share with a confidence of 50% or more.
 """
 LOADING = """\
@@ -97,24 +100,25 @@ def show_about(name_or_path: str) -> None:
             )
 
     run, results = load("run.json"), load("eval_results.json")
-    table = path.read_text() if (path := find("benchmark.md")) else ""
-    rows = [line.strip("| ").split(" | ") for line in table.splitlines()]
-    accuracy = {row[0]: row[2] for row in rows if len(row) > 2}
+    table, numbers = (
+        path.read_text() if (path := find(file)) else "" for file in ("benchmark.md", "numbers.md")
+    )
+    right = {row[0]: row[2] for row in (line[2:].split(" | ") for line in numbers.splitlines()[2:])}
     text = INTRODUCTION.format(links=links(name_or_path))
     if run.get("lines"):
         text += LEARNED.format(**run)
     if "eval_calibration_error" in results:
         errors = round((1 - results["eval_accuracy"]) * results["eval_samples"])
         text += EVALUATED.format(**results, errors=errors)
-    if drawn := accuracy.get("drawing, pen 6-20"):
-        text += DRAWN.format(drawn)
+    if right:
+        text += NUMBERS.format(right["drawing, apart"], right["drawing, touching"])
     gr.Markdown(text + WRONG)
     show("worst_errors.png", "Misclassified images")
     name = "YOUR_NAME/mnist-cnn" if Path(name_or_path).is_dir() else name_or_path
     gr.Markdown(LOADING.format(name=name))
     with gr.Accordion("Details", open=False):
         if table:
-            gr.Markdown(f"{WORDS}\n{table}", elem_classes="table")
+            gr.Markdown(f"{WORDS}\n{table}\n\n{numbers}", elem_classes="table")
         with gr.Row(elem_classes="plots"):
             for file, title in (
                 ("learning_curves.png", "Learning curves"),
