@@ -128,7 +128,7 @@ if __name__ == "__main__":
         app_kwargs={
             "max_body_size": 22_000_000,  # of a request, JSON too: a file and its headers
             "middleware": [
-                Middleware(LinkPreview, TITLE, f"{SENTENCE}.", HERE / "docs" / "preview.png")
+                Middleware(LinkPreview, TITLE, f"{SENTENCE}.", HERE / "ui" / "preview.png")
             ],
         },
         show_error=True,  # to programs as well: what is wrong with their call

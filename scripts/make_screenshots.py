@@ -35,7 +35,7 @@ def main() -> None:
         with open_page(1200, 630, "light") as page:
             for place, digit in enumerate(NUMBER):
                 draw(page, digit, left=7 + 40 * place, side=55)
-            page.screenshot(path=ROOT / "docs" / "preview.png", animations="disabled")
+            page.screenshot(path=ROOT / "ui" / "preview.png", animations="disabled")
 
 
 if __name__ == "__main__":
