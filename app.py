@@ -29,6 +29,7 @@ HERE = Path(__file__).parent
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
 TITLE = "Handwritten digits"
 SENTENCE = "Networks that learned from MNIST's 60,000 digits"
+INVITATION = "Write a digit or a number: small networks read it while you write."
 
 if MODEL_ID.startswith(("/", ".")) and not Path(MODEL_ID).is_dir():
     sys.exit(f"app.py: MODEL_ID {MODEL_ID!r}: There is no such folder.")
@@ -103,8 +104,8 @@ with Page(title=TITLE, delete_cache=(60, 3600)) as demo:
     # In the browser alone: what comes from one component goes to the next.
     twice = "(value) => [value, value]"
     sheet.input(None, sheet, [answer, play], js=twice, show_progress="hidden")
-    chosen = """({ digits = [], lines = [], chosen }) =>
-        ({ seen: digits[chosen]?.seen ?? "", line: lines[digits[chosen]?.line] })"""
+    chosen = """({ digits = [], lines = [], chosen, writing }) =>
+        ({ seen: digits[chosen]?.seen ?? "", line: lines[digits[chosen]?.line], writing })"""
     answer.select(None, answer, inside, js=chosen, show_progress="hidden")
     # For programs alone.
     file = ImageFile(label="image", visible=False)
@@ -127,9 +128,7 @@ if __name__ == "__main__":
         max_file_size="20mb",
         app_kwargs={
             "max_body_size": 22_000_000,  # of a request, JSON too: a file and its headers
-            "middleware": [
-                Middleware(LinkPreview, TITLE, f"{SENTENCE}.", HERE / "ui" / "preview.png")
-            ],
+            "middleware": [Middleware(LinkPreview, TITLE, INVITATION, HERE / "ui" / "preview.png")],
         },
         show_error=True,  # to programs as well: what is wrong with their call
         mcp_server=True,

@@ -633,6 +633,8 @@ def level(line: np.ndarray) -> np.ndarray:
     if line.shape[1] < LONG * line.shape[0]:  # of few digits: which they are decides the slope
         return line
     (_, both), (_, horizontal) = np.cov(np.nonzero(line > EDGE_LEVEL))
+    if not horizontal > 0:  # hardly any ink
+        return line
     slope = both / horizontal  # of the regression of rows on columns
     drop = math.ceil(abs(slope) * line.shape[1] / 2)
     levelled = Image.fromarray(line.astype(np.float32)).transform(

@@ -34,7 +34,7 @@ WIDEST = 1.5  # heights: no digit is so wide, and wider ink is read as a line at
 SURE_DIGIT = 0.9  # mean share of the score for each digit, if a rotated image is read
 MIN_PARTS = 4  # of an image that is rotated if it is in doubt
 MOST_PARTS = 150  # a page of digits has fewer, points included
-DIGIT_HEIGHT = 40  # pixels, as training composes lines: digits twice as high are reduced
+DIGIT_HEIGHT = 40  # pixels, as training composes lines; parts at least twice as high are reduced
 # Lengths, as multiples of a part's height.
 LOW = 0.45  # of the tallest part: what is lower is points, dashes, bits of a digit
 REACH = 2.0  # to its left and right: a part as near belongs to the same line
@@ -89,7 +89,7 @@ class NumberRecognitionPipeline(Pipeline):
 
     def is_on_its_side(self, ink: np.ndarray) -> bool:
         """Whether (H, W) ink of several parts is read if it is rotated by 90 degrees either way."""
-        if ndimage.label(ink > EDGE_LEVEL)[1] < MIN_PARTS:
+        if ndimage.label(ink > EDGE_LEVEL, AROUND)[1] < MIN_PARTS:
             return False
         rotated = self.read([np.rot90(ink, turn) for turn in (1, 3)])
         return any(
@@ -101,8 +101,8 @@ class NumberRecognitionPipeline(Pipeline):
         """Read the ink of images, (H, W) float32 0-1 each, in a batch.
 
         Ink that is no wider than a digit is classified as one: the network has learned that several
-        are none. Where it is not sure, another pass reads the lines, and a third classifies the
-        digits in them.
+        digits are no digit. Where it is not sure, another pass reads the lines, and a third
+        classifies the digits in them.
 
         Returns:
             For each, `digits`, each a `Digit`, none if the image is blank; `score`, 0-1; `lines`,
@@ -166,7 +166,11 @@ class NumberRecognitionPipeline(Pipeline):
         return logits.float().softmax(-1).cpu().numpy()
 
     def join(self, lines: list["Line"]) -> dict:
-        """What `read` gives of lines; no digits if they are no number, or one in doubt."""
+        """What `read` gives of lines.
+
+        `digits` is empty if there are fewer than two, or if the score and half of them are in
+        doubt.
+        """
         threshold, digits, score = self.model.config.confidence_threshold, [], 1.0
         ignored = np.concatenate([np.zeros((0, 4), int), *(line.ignored for line in lines)])
         lines = [line for line in lines if line.classified]
@@ -364,14 +368,18 @@ def crop_line(ink: np.ndarray, parts: np.ndarray, boxes: np.ndarray, own: np.nda
     box = np.array([*boxes[own, :2].min(0), *boxes[own, 2:].max(0)])
     scale = max(1, int((boxes[own, 3] - boxes[own, 1]).max() // DIGIT_HEIGHT))
     place = with_margin(box, scale)
-    number = np.zeros(len(own) + 1, np.int32)
-    number[1:][own] = np.arange(1, 1 + own.sum())
-    parts, ink = number[parts[place]], ink[place].astype(np.float32)
+    parts, ink = parts[place] * np.append(False, own)[parts[place]], ink[place].astype(np.float32)
     if scale > 1:
-        ink = np.asarray(Image.fromarray(ink).reduce(scale))
-        parts = np.pad(parts, [(0, -side % scale) for side in parts.shape])
-        shifts = product(range(scale), repeat=2)
-        parts = np.maximum.reduce([parts[y::scale, x::scale] for y, x in shifts])
+        padding = [(0, -side % scale) for side in parts.shape]
+        shifts = list(product(range(scale), repeat=2))
+        parts, most = (
+            np.maximum.reduce([padded[y::scale, x::scale] for y, x in shifts])
+            for padded in (np.pad(parts, padding), np.pad(ink, padding))
+        )
+        # The mean of each block, but a stroke thinner than a block stays one.
+        ink = np.maximum(np.asarray(Image.fromarray(ink).reduce(scale)), most / 2)
+    numbers = np.append(0, np.unique(parts[parts > 0]))  # a part within blocks of others is gone
+    parts = numbers.searchsorted(parts)
     parts = np.where(parts, parts, ndimage.grey_dilation(parts, 3))
     return Line(ink * (parts > 0), parts, (place[1].start, place[0].start), scale)
 

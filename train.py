@@ -59,10 +59,10 @@ def main() -> None:
     keep_freed_memory()
     output = Path(args.output_dir)
     output.mkdir(parents=True, exist_ok=True)
-    if args.push_to_hub and args.process_index == 0:
-        check_hub(args)  # now, and not when minutes or hours have been spent
     processor = load_processor(args)
     train_dataset, eval_dataset, corrections = load_data(args, processor)
+    if args.push_to_hub and args.process_index == 0:
+        check_hub(args)  # now, and not when minutes or hours have been spent
     model = load_model(args)
     if args.do_train:
         add_images(args, model, processor, train_dataset, eval_dataset)
@@ -209,7 +209,7 @@ def add_images(
     def made(what: str, make: Callable, *inputs) -> object:
         """The same in every process."""
         if is_first := args.process_index == 0:
-            print(f"Making {what}, which takes minutes.", flush=True)
+            print(f"Making {what}, which can take minutes.", flush=True)
         return broadcast_object_list([make(*inputs) if is_first else None])[0]
 
     if args.numbers and model.line_network is not None:

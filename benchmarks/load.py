@@ -87,10 +87,10 @@ async def draw(visitor: SheetVisitor, until: float, times: list[float], errors: 
             return
         try:
             await visitor.ask(drawing)
+            times.append(time.monotonic() - start)
         except Exception as error:
             errors.append(repr(error))
-        times.append(time.monotonic() - start)
-        await asyncio.sleep(max(0, SEND_EVERY - times[-1]))
+        await asyncio.sleep(max(0, SEND_EVERY - (time.monotonic() - start)))
 
 
 async def vanish(

@@ -13,6 +13,7 @@ of digits that other people wrote on a tablet.
 Number i of a row is made with a generator seeded by i, so that every run prints the same.
 """
 
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import partial
@@ -164,9 +165,15 @@ def measure(results: list[dict], true: list[str]) -> dict[str, float]:
 
 
 def print_numbers(read: Callable, rows: list[tuple], count: int) -> list[str]:
-    """The table of numbers, by length and whether digits touch; gives the lines of all lengths.
+    """Print the table of numbers, by length and whether digits touch.
 
-    Each of the rows has a name, what to make of the ink, and what `compose` takes as digits.
+    Args:
+        read: Reads an image.
+        rows: Each has a name, what to make of the ink, and what `compose` takes as digits.
+        count: Of numbers of each length.
+
+    Returns:
+        The table's head and the rows over all lengths.
     """
     columns = list(measure([{"number": "1", "score": 1}], ["1"]))
     dashes = "|---:" * (len(columns) + 1)
@@ -241,6 +248,9 @@ def print_times(read: Callable, classify: Callable, *digits: Callable | np.ndarr
 def main() -> None:
     """Print the tables."""
     (arguments,) = HfArgumentParser(BenchmarkArguments).parse_args_into_dataclasses()
+    is_whole = arguments.pen_digits_file is not None and not arguments.train_val_split
+    if arguments.update_card and not is_whole:
+        sys.exit("--update_card takes the whole table: give --pen_digits_file, and no split.")
     torch.set_num_threads(1)
     threadpool_limits(1)  # numpy's and scipy's
     splits = load_splits(arguments.dataset_name)

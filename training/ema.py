@@ -10,6 +10,8 @@ from safetensors.torch import load_file, save_file
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from transformers import PreTrainedModel, TrainerCallback
 
+from training.errors import InputError
+
 EMA_FILE = "ema.safetensors"  # in a checkpoint; written last, so that it marks a complete one
 
 
@@ -37,6 +39,7 @@ class ExponentialMovingAverage(AveragedModel, TrainerCallback):
 
         super().__init__(model, multi_avg_fn=average, use_buffers=True)
         self.teacher, self.teacher_from = deepcopy(model), None
+        self.register_buffer("has_teacher", torch.tensor(False))
         self.eval().requires_grad_(False)
 
     def broadcast(self) -> None:
@@ -49,11 +52,17 @@ class ExponentialMovingAverage(AveragedModel, TrainerCallback):
     def on_train_begin(self, args, state, control, **kwargs) -> None:
         if args.resume_from_checkpoint is not None:
             self.load_state_dict(load_file(Path(args.resume_from_checkpoint, EMA_FILE)))
+        if state.global_step > self.teacher_from and not self.has_teacher:
+            raise InputError(
+                "By these flags distillation starts before the checkpoint, which has no teacher. "
+                "Resume with the flags of that run, or with --distillation_share 0."
+            )
 
     def on_step_begin(self, args, state, control, **kwargs) -> None:
         if state.global_step == self.teacher_from:
             self.broadcast()
             self.teacher.load_state_dict(self.module.state_dict())
+            self.has_teacher.fill_(True)
 
     def on_optimizer_step(self, args, state, control, *, model, **kwargs) -> None:
         self.update_parameters(model)

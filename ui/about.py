@@ -32,8 +32,7 @@ NUMBERS = (
 WRONG = """\
 ## What it gets wrong
 Digits that touch, many ways of writing that it has not met, and some letters, which it takes for
-digits. It reads no signs and no decimal points. Below are the digits of MNIST that it gets wrong,
-most confident first.
+digits. It reads no signs and no decimal points.
 """
 WORDS = """\
 - **MNIST-C**: MNIST's digits corrupted in fifteen ways (Mu & Gilmer 2019), made anew here.
@@ -113,7 +112,7 @@ def show_about(name_or_path: str) -> None:
     if right:
         text += NUMBERS.format(right["drawing, apart"], right["drawing, touching"])
     gr.Markdown(text + WRONG)
-    show("worst_errors.png", "Misclassified images")
+    show("worst_errors.png", "Digits of MNIST that it gets wrong, most confident first")
     name = "YOUR_NAME/mnist-cnn" if Path(name_or_path).is_dir() else name_or_path
     gr.Markdown(LOADING.format(name=name))
     with gr.Accordion("Details", open=False):

@@ -71,6 +71,7 @@ function takeCorrections(shown) {
     mark();
   }
   watch("value", change);
+  element.querySelector(".tiles").addEventListener("click", change); // after the tile has chosen
   change();
 
   undoButton.addEventListener("click", () => {

@@ -26,7 +26,7 @@ from ui.saliency import probabilities
 
 LABELS = (*"0123456789", "none")
 PER_SESSION, PER_HOUR = 20, 200  # corrections, those that the disk does not take among them
-RECENT = 10_000  # corrections that a session can still change
+RECENT = 10_000  # corrections, the last of all visitors, that can be changed
 PER_LABEL = 9000  # images: the Hub takes 10,000 files in a folder
 
 
@@ -78,11 +78,8 @@ class CorrectionStore:
         file = self.folder / label / f"{sha256(pixels).hexdigest()[:16]}.png"
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            before = self.own.get((session, pixels), file)
-            if before != file:
-                del self.own[session, pixels]
-                before.unlink(missing_ok=True)
             if file.exists():
+                self._forget(pixels, session, file)
                 return ""
             if len(os.listdir(file.parent)) >= PER_LABEL:
                 return f"There are {PER_LABEL:,} images of this label already. Thank you."
@@ -96,6 +93,7 @@ class CorrectionStore:
             text.add_text("day", datetime.now(UTC).date().isoformat())
             Image.fromarray(levels).save(self.aside, "PNG", pnginfo=text)
             self.aside.replace(file)
+            self._forget(pixels, session, file)
             self.own[session, pixels] = file
             while len(self.own) > RECENT:
                 self.own.pop(next(iter(self.own)))
@@ -103,3 +101,10 @@ class CorrectionStore:
             logging.warning("A correction could not be saved in CORRECTIONS_DIR: %s", error)
             return "The server cannot save it. Please tell who runs this app."
         return ""
+
+    def _forget(self, pixels: bytes, session: str, file: Path) -> None:
+        """Remove what a session has said of an image before, if that is another file."""
+        before = self.own.get((session, pixels), file)
+        if before != file:
+            del self.own[session, pixels]
+            before.unlink(missing_ok=True)

@@ -27,12 +27,13 @@ function showLine(line) {
 // Closed, it asks nothing. One call at a time: the newest digit waits for it.
 async function look() {
   const digit = props.value?.seen ?? "";
-  if (details.open) showLine(props.value?.line);
+  if (details.open && !props.value?.writing) showLine(props.value?.line);
   if (calling || !details.open || (digit && digit === shown)) return;
   calling = true;
   const answer = digit ? await server.look(digit) : { line: "Write a digit to see its way here." };
   calling = false;
   shown = answer?.levels ? digit : "";
+  lens.hidden = true;
   if (shown) show([digit, ...answer.levels], answer.outputs);
   element.querySelector("p").textContent = shown
     ? "Strongest maps first, by their mean. White is the largest value of the layer."
@@ -54,12 +55,15 @@ canvases.forEach((canvas, i) => {
     context.imageSmoothingEnabled = false;
     context.drawImage(canvas, ...place, side, side, 0, 0, lens.width, lens.height);
     canvas.after(lens);
+    canvas.setAttribute("aria-valuenow", chosen + 1);
+    canvas.setAttribute("aria-valuetext", `Map ${chosen + 1} of ${count}`);
     lens.hidden = false;
   };
   const put = () => (lens.hidden = true);
   canvas.tabIndex = 0;
-  canvas.role = "img";
-  canvas.ariaLabel = `${count} maps: the arrow keys enlarge one after the other`;
+  canvas.role = "slider";
+  canvas.ariaLabel = "Feature maps";
+  for (const [name, value] of [["min", 1], ["max", count], ["now", 1]]) canvas.setAttribute(`aria-value${name}`, value);
   canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
     const [column, row] = [offsetX, offsetY].map((at) => Math.floor((at / canvas.clientWidth) * columns));
     enlarge(row * columns + column);

@@ -38,7 +38,7 @@ class LinkPreview:
             if message["type"] == "http.response.start":
                 start.update(message)
                 return
-            body += message["body"]
+            body += message.get("body", b"")
             if message.get("more_body"):
                 return
             page = GRADIO_TAG.sub(b"", body).replace(b"<head>", b"<head>" + self.tags(scope), 1)

@@ -1,5 +1,5 @@
 // Two games. Nothing leaves the browser; the best is kept in localStorage.
-const [status, [writeButton, foolButton]] = [element.querySelector("p"), element.querySelectorAll("button")];
+const [status, [writeButton, foolButton, stopButton]] = [element.querySelector("p"), element.querySelectorAll("button")];
 const IDLE = "How fast can you write? Can you fool it?";
 const NEXT_AFTER = 1500; // milliseconds that a number which was read stays to be seen
 const RESTS = 900; // milliseconds: the writer has finished
@@ -16,20 +16,20 @@ const seconds = (value) => `${value.toFixed(1)} s`;
 function play(kind) {
   clearTimeout(timer);
   const length = kind === "write" ? 2 + Math.floor(4 * Math.random()) : 1;
-  const target = String(Math.floor((0.1 + 0.9 * Math.random()) * 10 ** length));
+  const lowest = length > 1 ? 10 ** (length - 1) : 0;
+  const target = String(lowest + Math.floor((10 ** length - lowest) * Math.random()));
   game = { kind, target, begun: 0, done: false };
   clear();
   status.textContent = kind === "write"
     ? `Write ${target}` + (streak ? `. Streak: ${streak}` : "")
     : `Write a ${target} that a person can read, and it cannot`;
-  writeButton.textContent = kind === "write" ? "Another" : "Write a number";
-  foolButton.textContent = kind === "write" ? "Stop" : "Another digit";
+  stopButton.hidden = false;
 }
 
 function stop() {
   clearTimeout(timer);
   [game, streak, status.textContent] = [null, 0, IDLE];
-  [writeButton.textContent, foolButton.textContent] = ["Write a number", "Fool it"];
+  stopButton.hidden = true;
 }
 
 function follow() {
@@ -49,7 +49,14 @@ function won() {
   game.done = true;
   streak++;
   status.textContent = `${game.target} in ${seconds(time)}${record ? ", your best" : ""}. Streak: ${streak}`;
-  timer = setTimeout(play, NEXT_AFTER, "write");
+  timer = setTimeout(goOn, NEXT_AFTER);
+}
+
+function goOn() {
+  const { text, writing } = props.value ?? {};
+  if (writing) timer = setTimeout(goOn, NEXT_AFTER);
+  else if (text === game.target) play("write");
+  else stop(); // the visitor does something else
 }
 
 function judge(text, kind) {
@@ -60,9 +67,10 @@ function judge(text, kind) {
 }
 
 writeButton.addEventListener("click", () => {
-  streak *= game?.kind === "write" && game.done; // one that is skipped ends it
+  if (!game?.done) streak = 0; // a number that is skipped ends it
   play("write");
 });
-foolButton.addEventListener("click", () => (game?.kind === "write" ? stop() : play("fool")));
+foolButton.addEventListener("click", () => play("fool"));
+stopButton.addEventListener("click", stop);
 watch("value", follow);
 stop();

@@ -16,6 +16,7 @@ boxes        of a number: left, top, right and bottom of each digit, as shares 0
 
 import base64
 import io
+import logging
 
 import gradio as gr
 import numpy as np
@@ -49,8 +50,14 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
         except (TypeError, KeyError, AttributeError, ValueError, gr.Error):
             problem = "The sheet did not arrive whole. Please write once more."
             answers[index] = {"kind": "error", "line": problem}
-    with torch.inference_mode():
-        found = read.read([image["pixels"] for image, _, _ in opened.values()])
+    try:
+        with torch.inference_mode():
+            found = read.read([image["pixels"] for image, _, _ in opened.values()])
+    except Exception:
+        if len(sheets) > 1:
+            return [read_sheets(read, [sheet])[0] for sheet in sheets]
+        logging.exception("A sheet could not be read")
+        return [{"kind": "error", "line": "This cannot be read. Write it otherwise."}]
     for (index, (image, size, resting)), result in zip(opened.items(), found, strict=True):
         share = image["scale"] / np.tile(size, 2), np.tile(image["corner"], 2) / np.tile(size, 2)
         answers[index] = describe(read, result, share, resting)

@@ -11,6 +11,7 @@ const RETRY_AFTER = 2000; // milliseconds, when the server does not answer
 const REFUSED_FOR = 6000; // milliseconds that a file which is no image is talked about
 const AROUND = 60; // a stroke may begin so far outside
 const DARK = "#111";
+const EXAMPLE = "This is an example. Write on the sheet: it goes away.";
 const MAX_LINK = 4000; // characters of the strokes in a link
 
 let image = null; // {source, left, top, width, height, paper}: its place on the canvas, the colour around it
@@ -53,8 +54,7 @@ function lay(...things) {
   read();
 }
 function remember() {
-  if (demonstrating) strokes = [];
-  demonstrating = false;
+  endDemonstration();
   past = [...past.slice(-49), [image, strokes]]; // an image takes megabytes
   future = [];
 }
@@ -69,7 +69,17 @@ function travel(from, to) {
 }
 const undo = () => travel(past, future);
 const redo = () => travel(future, past);
-const clear = () => isEmpty() || change(null, []);
+function clear() {
+  if (endDemonstration()) lay(null, []);
+  else if (!isEmpty()) change(null, []);
+}
+function endDemonstration() {
+  if (!demonstrating) return false;
+  strokes = [];
+  inputs++;
+  demonstrating = false;
+  return true;
+}
 
 // What is sent: the ink with a margin around it, or the image, as small as it can be read well
 function region() {
@@ -114,7 +124,7 @@ async function read() {
   while (unread) {
     unread = false;
     const [pause, input, area] = [sleep(SEND_EVERY), inputs, region()];
-    const value = isEmpty() ? null : await server.read_sheet({ image: encode(area), resting: !drawing });
+    const value = isEmpty() ? null : await server.read_sheet({ image: encode(area), resting: !drawing && !moving });
     const failed = value === undefined;
     const again = failed || value?.busy;
     unread ||= again;
@@ -122,6 +132,7 @@ async function read() {
       if (value?.kind === "invitation" && !strokes.length)
         value.line = "This image is blank. Write on it, or choose another.";
       if (failed) fail("The server does not answer. What is written stays here, and is sent again.");
+      else if (demonstrating && !moving) answer({ ...value, line: EXAMPLE });
       else answer(value);
       showBoxes(value?.boxes ?? [], area);
     }
@@ -179,6 +190,7 @@ function begin(event, point) {
 
 document.addEventListener("pointerdown", (event) => {
   if (event.button !== 0 || !event.isPrimary) return; // a second finger, a resting palm
+  if (isSharing()) return; // this closes the menu
   const point = place(event);
   if (event.target === canvas) begin(event, point);
   else if (isOn(point, AROUND) && !event.target.closest("a, button, summary")) coming = point;
@@ -208,7 +220,7 @@ document.addEventListener("selectstart", (event) => (drawing || coming) && event
 
 document.addEventListener("keydown", (event) => {
   if (event.target.closest("input, textarea, select, [contenteditable]") || !canvas.offsetParent) return;
-  if (sharing.matches(":popover-open")) return;
+  if (isSharing()) return;
   const held = { z: event.shiftKey ? redo : undo, y: redo };
   const alone = { backspace: undo, delete: clear, escape: clear };
   const act = (event.ctrlKey || event.metaKey ? held : alone)[event.key.toLowerCase()];
@@ -271,7 +283,7 @@ function toText() {
       return [...kept, points.at(-1)];
     };
     const number = (value) => Math.round(value / 2).toString(36).padStart(2, "0");
-    const text = strokes.map((stroke) => thin(stroke).flat().map(number).join("")).join("-");
+    const text = strokes.map((stroke) => thin(stroke).map(nearest).flat().map(number).join("")).join("-");
     if (text.length <= MAX_LINK) return text;
   }
 }
@@ -282,24 +294,26 @@ function fromText(text) {
 }
 function openLink() {
   const written = fromText(location.hash.split("#strokes=")[1] ?? "");
-  if (written.length) change(null, written);
-  return written.length > 0;
+  if (!written.length) return false;
+  change(null, written);
+  history.replaceState(null, "", location.pathname + location.search); // a reload would bring them back
+  return true;
 }
 window.addEventListener("hashchange", openLink);
 
 // Sharing
 const sharing = element.querySelector("#share");
 const said = sharing.querySelector("p");
+const isSharing = () => sharing.popover && sharing.matches(":popover-open"); // older browsers have none
 async function copy(text, done) {
   const copied = await navigator.clipboard?.writeText(text).then(() => true, () => false);
-  if (!copied) prompt("Copy this:", text); // a frame may lack the permission
-  said.textContent = copied ? done : "";
+  said.textContent = copied ? done : "Copying is not allowed here. Open this page in a tab of its own.";
 }
 const shares = {
   copy: () => copy(props.value?.text ?? "", `Copied: ${props.value?.text || "nothing was read"}`),
   link() {
     const text = image ? undefined : toText();
-    if (text) copy(`${location.href.split("#")[0]}#strokes=${text}`, "Copied. What is written is in the link itself, and nowhere else.");
+    if (text) copy(`${location.origin}${location.pathname}#strokes=${text}`, "Copied. The link itself holds what is written.");
     else said.textContent = image ? "A link holds what is written, and no image." : "This is too much for a link.";
   },
   save() {
