@@ -582,6 +582,11 @@ def test_what_is_written_is_copied_saved_and_linked_to(page, app_url, context):
     write(page, "42", 110, 15)
     expect_number(page, "42")
     assert share(page, "Copy what") == "42"
+    draw(page, [[(140, 270), (140, 279), (140, 320)]])  # a stroke that leaves the sheet
+    with visit(context, share(page, "Copy a link")) as other:
+        expect(other.locator("#sheet .hint")).to_be_hidden()
+    page.get_by_role("button", name="Undo").click()
+    expect_number(page, "42")
     with page.expect_download() as download:
         share(page, "Save")
     with Image.open(download.value.path()) as saved:
@@ -611,7 +616,7 @@ def test_on_the_first_visit_the_sheet_writes_a_7_until_it_is_touched(app_url, br
         context.add_init_script(VISITOR)
         with visit(context, app_url) as page:
             expect_digit(page, 7)
-            expect(page.locator("#answer .line")).to_have_text(re.compile("Confidence"))
+            expect(page.locator("#answer .line")).to_have_text(re.compile("This is an example"))
             expect(page.get_by_role("button", name="Undo")).to_be_disabled()
             draw(page, STROKES["3"])
             expect_digit(page, 3)

@@ -195,6 +195,16 @@ def test_a_tilted_rule_that_digits_touch_is_no_part_of_them(read, write, degrees
     assert down.max() <= 3
 
 
+@pytest.mark.parametrize("width", [1, 2, 3])
+def test_large_digits_of_a_thin_pen_are_read(read, width):
+    image = Image.new("L", (700, 224), 255)
+    pen = ImageDraw.Draw(image)
+    for left in (40, 190, 480):
+        pen.line([(left, 20), (left + 100, 20), (left + 40, 200)], 0, width)  # a 7
+    pen.line([(400, 20), (400, 200)], 0, width)
+    assert read(image)["number"].replace(" ", "") == "7717"
+
+
 def test_drawings_of_many_parts_are_no_numbers(read):
     paper = np.full((224, 1120), 255, np.uint8)
     dots, bars, wave = paper.copy(), paper.copy(), paper.copy()
