@@ -65,7 +65,7 @@ class EndpointHandler:
         reader, answers, frames = self.pipelines[task], [{}] * len(images), {}
         for place, content in enumerate(images):
             try:
-                image = open_image(content)
+                image = decode_image(content)
                 if task == CLASSIFICATION:
                     # Not by the pipeline, which would drop transparency and clip 16 bits.
                     frames[place] = reader.image_processor(image, return_tensors="pt").pixel_values
@@ -80,7 +80,7 @@ class EndpointHandler:
         return answers
 
 
-def open_image(content: str | Image.Image) -> Image.Image:
+def decode_image(content: str | Image.Image) -> Image.Image:
     """Decode an image file in base64 or a data URL; an image stays as it is.
 
     `ValueError` if it is not an image, is corrupted, or is too large.

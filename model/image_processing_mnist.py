@@ -401,7 +401,8 @@ def drawn_ink(rgb: np.ndarray) -> np.ndarray | None:
     """
     colours = edge(rgb)
     _, first, counts = np.unique(colours @ (65536, 256, 1), return_index=True, return_counts=True)
-    difference = (rgb - colours[first[counts.argmax()]]).reshape(-1, 3)
+    background = np.tile(colours[first[counts.argmax()]], rgb.shape[1])  # faster than to broadcast
+    difference = (rgb.reshape(len(rgb), -1) - background).reshape(-1, 3)
     strength = np.abs(difference) @ np.ones(3, np.float32)
     if not strength.any():
         return np.zeros(rgb.shape[:2], np.float32)
@@ -548,6 +549,8 @@ def encloses(parts: np.ndarray, number: int, place: Place, other: Place) -> bool
     if rows.stop - rows.start < ENCLOSED * (place[0].stop - place[0].start):
         return False
     y, x = (rows.start + rows.stop) // 2, (columns.start + columns.stop) // 2
+    if not (place[0].start < y < place[0].stop and place[1].start < x < place[1].stop):
+        return False
     above, below = parts[: rows.start, x], parts[rows.stop :, x]
     left, right = parts[y, : columns.start], parts[y, columns.stop :]
     return all(number in side for side in (above, below, left, right))
@@ -629,16 +632,18 @@ def level(line: np.ndarray) -> np.ndarray:
     """Move the columns of a long line (h, w) 0-1 up or down, so that its ink has no slope."""
     if line.shape[1] < LONG * line.shape[0]:  # of few digits: which they are decides the slope
         return line
-    y, x = np.nonzero(line > EDGE_LEVEL)
-    slope = np.polyfit(x, y, 1)[0]
-    drop = abs(slope) * line.shape[1] / 2
-    levelled = ndimage.affine_transform(
-        line,
-        [[1, slope], [0, 1]],
-        offset=(-slope * line.shape[1] / 2 - drop, 0),
-        output_shape=(math.ceil(len(line) + 2 * drop), line.shape[1]),
-        order=1,
+    (_, both), (_, horizontal) = np.cov(np.nonzero(line > EDGE_LEVEL))
+    if not horizontal > 0:  # hardly any ink
+        return line
+    slope = both / horizontal  # of the regression of rows on columns
+    drop = math.ceil(abs(slope) * line.shape[1] / 2)
+    levelled = Image.fromarray(line.astype(np.float32)).transform(
+        (line.shape[1], len(line) + 2 * drop),
+        Image.Transform.AFFINE,
+        (1, 0, 0, slope, 1, -slope * line.shape[1] / 2 - drop),
+        Image.Resampling.BILINEAR,
     )
+    levelled = np.asarray(levelled)
     rows = np.flatnonzero((levelled > EDGE_LEVEL).any(1))
     return levelled[max(rows[0] - 1, 0) : rows[-1] + 2]
 

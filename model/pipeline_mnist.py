@@ -11,7 +11,7 @@ network sees each digit alone. Their probabilities are multiplied.
 
 import math
 from dataclasses import dataclass
-from itertools import chain, islice, pairwise
+from itertools import chain, pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -19,6 +19,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from scipy import ndimage
+from scipy.sparse.csgraph import connected_components
 from transformers import AutoModelForImageClassification, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
@@ -26,11 +27,14 @@ IMAGE_SIZE = 28  # pixels: height and width of a framed digit
 COLUMN, PADDING = 4, 8  # pixels of a line: a column of its logits, and what is added on either side
 SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
+AROUND = np.ones((3, 3))  # a pixel and its eight neighbours
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
 ONE_DIGIT = 0.95  # confidence of all ink as one digit from which it is one
+WIDEST = 1.5  # heights: no digit is so wide, and wider ink is read as a line at once
 SURE_DIGIT = 0.9  # mean share of the score for each digit, if a rotated image is read
 MIN_PARTS = 4  # of an image that is rotated if it is in doubt
 MOST_PARTS = 150  # a page of digits has fewer, points included
+DIGIT_HEIGHT = 40  # pixels, as training composes lines; parts at least twice as high are reduced
 # Lengths, as multiples of a part's height.
 LOW = 0.45  # of the tallest part: what is lower is points, dashes, bits of a digit
 REACH = 2.0  # to its left and right: a part as near belongs to the same line
@@ -71,58 +75,62 @@ class NumberRecognitionPipeline(Pipeline):
         return super().get_iterator(inputs, num_workers, 1, *parameters)
 
     def preprocess(self, image: Image.Image | str | Path) -> dict:
-        """The ink of an image of any kind that the image processor takes, and all of it as a digit.
-
-        Returns:
-            `ink`, `corner` and `scale`, as the image processor's `find_ink` gives them; `whole`,
-            (28, 28) float32 0-1, framed as one digit.
-        """
-        ink, corner, scale = self.image_processor.find_ink(image)
-        whole = self.image_processor.frame_ink(ink)
-        return {"ink": ink, "corner": corner, "scale": scale, "whole": whole}
+        """What the image processor's `find_ink` gives of an image of any kind, as a dict."""
+        return self.image_processor.find_ink(image)._asdict()
 
     def _forward(self, image: dict) -> dict:
-        (found,) = self.read([image])
+        (found,) = self.read([image["pixels"]])
         is_in_doubt = found["score"] < self.model.config.confidence_threshold
         # A number in one line, though in doubt, has its digits side by side.
         is_one_number = len({digit.line for digit in found["digits"]}) == 1 < len(found["digits"])
-        if is_in_doubt and not is_one_number and self.is_on_its_side(image):
+        if is_in_doubt and not is_one_number and self.is_on_its_side(image["pixels"]):
             found["message"] = "The image seems to lie on its side. Rotate it."
         return found | {key: image[key] for key in ("corner", "scale")}
 
-    def is_on_its_side(self, image: dict) -> bool:
-        """Whether an image of several parts is read if it is rotated by 90 degrees either way."""
-        if ndimage.label(image["ink"] > EDGE_LEVEL)[1] < MIN_PARTS:
+    def is_on_its_side(self, ink: np.ndarray) -> bool:
+        """Whether (H, W) ink of several parts is read if it is rotated by 90 degrees either way."""
+        if ndimage.label(ink > EDGE_LEVEL, AROUND)[1] < MIN_PARTS:
             return False
-        rotated = self.read([image | {"ink": np.rot90(image["ink"], turn)} for turn in (1, 3)])
+        rotated = self.read([np.rot90(ink, turn) for turn in (1, 3)])
         return any(
             len(found["digits"]) > 1 and found["score"] ** (1 / len(found["digits"])) > SURE_DIGIT
             for found in rotated
         )
 
-    def read(self, images: list[dict]) -> list[dict]:
-        """Read images, as `preprocess` gives them, in a batch.
+    def read(self, inks: list[np.ndarray]) -> list[dict]:
+        """Read the ink of images, (H, W) float32 0-1 each, in a batch.
 
-        Each is classified as one digit: the network has learned that two are none. Where it is not
-        sure, another pass reads the lines, and a third classifies the digits in them.
+        Ink that is no wider than a digit is classified as one: the network has learned that several
+        digits are no digit. Where it is not sure, another pass reads the lines, and a third
+        classifies the digits in them.
 
         Returns:
-            For each, `digits`, each a `Digit`, none if the image is blank; `score`, 0-1; and
-            `ignored`, boxes (m, 4) in pixels of the ink.
+            For each, `digits`, each a `Digit`, none if the image is blank; `score`, 0-1; `lines`,
+            each a `Line` with digits in it; and `ignored`, boxes (m, 4) in pixels of the ink.
         """
-        wholes = self.classify([image["whole"] for image in images])
-        lines = [
-            self.find_lines(image["ink"]) if alone.max() < ONE_DIGIT else []
-            for image, alone in zip(images, wholes, strict=True)
-        ]
-        flat = list(chain(*lines))
-        for line, log_probabilities in zip(flat, self.read_lines(flat), strict=True):
-            line.divide(log_probabilities)
-        framed = [self.image_processor.frame_part(ink) for line in flat for ink in line.digits]
-        classified = zip(framed, self.classify(framed), strict=True)
-        for line in flat:
-            line.classified = list(islice(classified, len(line.digits)))
-        return list(map(self.answer, images, wholes, lines))
+        boxes = [box_of(ink > EDGE_LEVEL) for ink in inks]
+        alone: dict[int, Digit] = {}
+
+        def read_alone(numbers: list[int]) -> None:
+            framed = [self.image_processor.frame_ink(inks[n]) for n in numbers]
+            for n, pixels, probabilities in zip(
+                numbers, framed, self.classify(framed), strict=True
+            ):
+                alone[n] = Digit(probabilities, pixels, np.array(boxes[n]))
+
+        inked = [n for n, box in enumerate(boxes) if box is not None]
+        read_alone([n for n in inked if not is_wide(boxes[n])])
+        rest = [n for n in inked if n not in alone or alone[n].score < ONE_DIGIT]
+        lines = {n: self.find_lines(inks[n]) for n in rest}
+        self.read_lines([*chain(*lines.values())])
+        numbers = {n: self.join(of_ink) for n, of_ink in lines.items()}
+        read_alone([n for n in rest if n not in alone and not numbers[n]["digits"]])
+        nothing = {"digits": [], "score": 0.0, "lines": [], "ignored": np.zeros((0, 4), int)}
+        found = [nothing | numbers.get(n, {}) for n in range(len(inks))]
+        for n, digit in alone.items():
+            if not found[n]["digits"]:
+                found[n] |= {"digits": [digit], "score": digit.score}
+        return found
 
     def find_lines(self, ink: np.ndarray) -> list["Line"]:
         """The lines of (H, W) ink, framed for the network; none if it reads none."""
@@ -133,26 +141,21 @@ class NumberRecognitionPipeline(Pipeline):
             line.pixels, line.step = self.image_processor.frame_line(line.ink)
         return lines
 
-    def answer(self, image: dict, whole: np.ndarray, lines: list["Line"]) -> dict:
-        """What `read` gives for one image, of its probabilities as one digit, and of its lines."""
-        threshold, digits, score = self.model.config.confidence_threshold, [], 1.0
-        for number, line in enumerate(lines):
-            if not line.classified:
-                continue
-            pixels, alone = map(np.array, zip(*line.classified, strict=True))
-            agreed = line.probabilities[line.columns, :-1] * alone
-            agreed /= agreed.sum(1, keepdims=True)
-            score *= float(agreed.max(1).prod()) * line.path_probability(agreed.argmax(1))
-            gaps = np.diff(line.boxes[:, [0, 2]].ravel())[1::2]
-            spaces = np.append(False, gaps > SPACE * np.median(np.diff(line.boxes[:, 1::2])))
-            digits += map(Digit, agreed, pixels, line.boxes, [number] * len(spaces), spaces)
-        sure = [digit.probabilities.max() >= threshold for digit in digits]
-        if len(digits) < 2 or (score < threshold and np.mean(sure) <= 0.5):
-            box = box_of(image["ink"] > EDGE_LEVEL)
-            digits = [Digit(whole, image["whole"], np.array(box), 0, False)] if box else []
-            score = float(whole.max()) if digits else 0.0
-        ignored = [np.zeros((0, 4), int), *(line.ignored for line in lines)]
-        return {"digits": digits, "score": score, "ignored": np.concatenate(ignored)}
+    def read_lines(self, lines: list["Line"]) -> None:
+        """Read lines in one batch, divide their ink, and classify their digits in another."""
+        if not lines:
+            return
+        columns = [math.ceil((line.pixels.shape[1] + 2 * PADDING) / COLUMN) for line in lines]
+        batch = torch.zeros(len(lines), 1, len(lines[0].pixels), COLUMN * max(columns))
+        for place, line in zip(batch[:, 0], lines, strict=True):
+            place[:, PADDING : PADDING + line.pixels.shape[1]] = torch.from_numpy(line.pixels)
+        logits = self.model.read_lines(batch.to(self.model.device, self.model.dtype))
+        for line, count, of_line in zip(lines, columns, logits.float().cpu(), strict=True):
+            line.divide(of_line[:count].log_softmax(-1))
+        framed = [self.image_processor.frame_part(ink) for line in lines for ink in line.digits]
+        classified = zip(framed, self.classify(framed), strict=True)
+        for line in lines:
+            line.classified = [next(classified) for _ in line.digits]
 
     def classify(self, framed: list[np.ndarray]) -> np.ndarray:
         """Probabilities (n, 10) of digits (28, 28) 0-1, each alone."""
@@ -162,17 +165,27 @@ class NumberRecognitionPipeline(Pipeline):
         logits = self.model(pixel_values.to(self.model.device, self.model.dtype)).logits
         return logits.float().softmax(-1).cpu().numpy()
 
-    def read_lines(self, lines: list["Line"]) -> list[torch.Tensor]:
-        """Of each line, log probabilities (columns, 11) of ten digits and of none."""
-        if not lines:
-            return []
-        columns = [math.ceil((line.pixels.shape[1] + 2 * PADDING) / COLUMN) for line in lines]
-        batch = torch.zeros(len(lines), 1, len(lines[0].pixels), COLUMN * max(columns))
-        for place, line in zip(batch[:, 0], lines, strict=True):
-            place[:, PADDING : PADDING + line.pixels.shape[1]] = torch.from_numpy(line.pixels)
-        logits = self.model.read_lines(batch.to(self.model.device, self.model.dtype))
-        logits = logits.float().log_softmax(-1).cpu()
-        return [of_line[:count] for of_line, count in zip(logits, columns, strict=True)]
+    def join(self, lines: list["Line"]) -> dict:
+        """What `read` gives of lines.
+
+        `digits` is empty if there are fewer than two, or if the score and half of them are in
+        doubt.
+        """
+        threshold, digits, score = self.model.config.confidence_threshold, [], 1.0
+        ignored = np.concatenate([np.zeros((0, 4), int), *(line.ignored for line in lines)])
+        lines = [line for line in lines if line.classified]
+        for number, line in enumerate(lines):
+            pixels, alone = map(np.array, zip(*line.classified, strict=True))
+            agreed = line.probabilities[line.columns, :-1] * alone
+            agreed /= agreed.sum(1, keepdims=True)
+            score *= float(agreed.max(1).prod()) * line.path_probability(agreed.argmax(1))
+            gaps = np.diff(line.boxes[:, [0, 2]].ravel())[1::2]
+            spaces = np.append(False, gaps > SPACE * np.median(np.diff(line.boxes[:, 1::2])))
+            digits += map(Digit, agreed, pixels, line.boxes, [number] * len(spaces), spaces)
+        sure = sum(digit.score >= threshold for digit in digits)
+        if len(digits) < 2 or (score < threshold and sure <= len(digits) / 2):
+            digits = []
+        return {"digits": digits, "score": score, "lines": lines, "ignored": ignored}
 
     def postprocess(self, found: dict) -> dict:
         """The result for one image, as the class describes it."""
@@ -184,7 +197,7 @@ class NumberRecognitionPipeline(Pipeline):
         digits = [
             {
                 "label": self.model.config.id2label[int(digit.probabilities.argmax())],
-                "score": float(digit.probabilities.max()),
+                "score": digit.score,
                 "line": digit.line,
                 "box": in_image(digit.box),
             }
@@ -203,7 +216,7 @@ class NumberRecognitionPipeline(Pipeline):
                 number += "\n"
             elif digit.after_space:
                 number += " "
-            is_sure = digit.probabilities.max() >= config.confidence_threshold
+            is_sure = digit.score >= config.confidence_threshold
             number += config.id2label[int(digit.probabilities.argmax())] if is_sure else "?"
             line = digit.line
         return number
@@ -224,8 +237,13 @@ class Digit:
     probabilities: np.ndarray
     pixels: np.ndarray
     box: np.ndarray
-    line: int
-    after_space: bool
+    line: int = 0
+    after_space: bool = False
+
+    @property
+    def score(self) -> float:
+        """Its confidence, 0-1."""
+        return float(self.probabilities.max())
 
 
 @dataclass
@@ -235,7 +253,8 @@ class Line:
     Attributes:
         ink: (h, w) float32, 0-1.
         parts: (h, w) int: its connected parts, numbered, their soft edges included; 0 elsewhere.
-        corner: Where it lies in all of the ink: left and top, in pixels.
+        corner: Where it lies in all of the ink: left and top, in pixels of that.
+        scale: How many pixels of all of the ink one of these is wide and high.
         pixels: (32, W) float32 0-1, as the network takes it, whose pixels are `step` of these.
         log_probabilities, probabilities: (columns, 11), of ten digits and of none.
         columns: (n,) int, those in which n digits are most probable.
@@ -248,6 +267,7 @@ class Line:
     ink: np.ndarray
     parts: np.ndarray
     corner: tuple[int, int]
+    scale: int
     pixels: np.ndarray | None = None
     step: float = 1.0
 
@@ -261,7 +281,7 @@ class Line:
         self.probabilities = log_probabilities.exp().numpy()
         self.columns = best_path(self.probabilities)
         count, boxes = len(self.columns), bounds(self.parts)
-        middles = (COLUMN * (self.columns + 0.5) - PADDING) * self.step
+        middles = self.places * self.step
         nearest = ((middles[1:] + middles[:-1]) / 2).searchsorted(np.arange(self.ink.shape[1]))
         first = middles.searchsorted(boxes[:, 0] - COLUMN * self.step)
         last = middles.searchsorted(boxes[:, 2] + COLUMN * self.step) - 1
@@ -273,20 +293,28 @@ class Line:
             digit = nearest[(left + right) // 2]
             others = boxes[spans & (first <= digit) & (last >= digit)]
             overlap = np.minimum(others[:, 2], right) - np.maximum(others[:, 0], left)
-            if overlap.max(initial=right - left if not len(others) else 0) > (right - left) / 2:
+            if overlap.max(initial=0 if len(others) else right - left) > (right - left) / 2:
                 first[part] = last[part] = digit
-        corner = np.tile(self.corner, 2)
-        self.ignored = boxes[first > last] + corner
-        owner = nearest.clip(first[self.parts - 1], last[self.parts - 1])  # -1 where it is ignored
-        owner[self.parts == 0] = -1
-        self.digits, self.boxes = [], np.zeros((count, 4), int)
-        for digit, middle in enumerate(middles.astype(int)):
-            own = owner == digit
-            box = box_of(own & (self.ink > EDGE_LEVEL))
-            left, top, right, bottom = box or (middle, 0, middle + 1, 1)
-            around = slice(max(top - 1, 0), bottom + 1), slice(max(left - 1, 0), right + 1)
-            self.digits.append(self.ink[around] * own[around])
-            self.boxes[digit] = np.add(corner, (left, top, right, bottom))
+        # Numbered from 1 on; 0 is the background, and what is ignored.
+        owner = 1 + nearest.clip(first[self.parts - 1], last[self.parts - 1])
+        owner[self.parts == 0] = 0
+        places = ndimage.find_objects(owner * (self.ink > EDGE_LEVEL), count)
+        self.digits, found = [], np.zeros((count, 4), int)
+        for digit, (middle, place) in enumerate(zip(middles.astype(int), places, strict=True)):
+            rows, columns = place or (slice(0, 1), slice(middle, middle + 1))
+            found[digit] = columns.start, rows.start, columns.stop, rows.stop
+            own = with_margin(found[digit])
+            self.digits.append(self.ink[own] * (owner[own] == digit + 1))
+        self.boxes, self.ignored = self.in_ink(found), self.in_ink(boxes[first > last])
+
+    @property
+    def places(self) -> np.ndarray:
+        """Where the digits are found, (n,) in pixels of `pixels` from the left."""
+        return COLUMN * (self.columns + 0.5) - PADDING
+
+    def in_ink(self, boxes: np.ndarray) -> np.ndarray:
+        """Boxes (n, 4) in this line as boxes in all of the ink."""
+        return boxes * self.scale + np.tile(self.corner, 2)
 
     def path_probability(self, labels: np.ndarray) -> float:
         """The probability 0-1 that the line is just these n digits, by all paths that give them."""
@@ -304,39 +332,65 @@ class Line:
 
 def find_lines(ink: np.ndarray) -> list[Line]:
     """The rows of what may be digits in (H, W) ink, from top to bottom."""
-    parts, count = ndimage.label(ink > EDGE_LEVEL, np.ones((3, 3)))
+    parts, count = ndimage.label(ink > EDGE_LEVEL, AROUND)
     if not 0 < count <= MOST_PARTS:
         return []
     boxes, areas = bounds(parts), np.bincount(parts.ravel())[1:]
     heights, kept = boxes[:, 3] - boxes[:, 1], areas > SPECK_SHARE * areas.max()
     tall = kept & (heights >= LOW * heights[kept].max())
-    # The middles of tall parts, drawn out to both sides, join to lines.
-    bands = np.zeros(ink.shape, np.uint8)
-    for (left, top, right, bottom), height in zip(boxes[tall], heights[tall], strict=True):
-        reach, quarter = round(REACH * height), height // 4
-        bands[top + quarter : bottom - quarter, max(left - reach, 0) : right + reach] = 1
-    bands, _ = ndimage.label(bands)
-    x, y = (boxes[:, :2] + boxes[:, 2:]).T // 2
-    line_of = np.where(tall, bands[y, x], 0)
+    # The middle halves of tall parts, drawn out to both sides, join to lines where they meet.
+    reach = np.stack([-REACH * heights, heights // 4], 1)
+    low, high = (boxes[:, :2] + reach)[tall], (boxes[:, 2:] - reach)[tall]
+    meet = (np.maximum(low[:, None], low) <= np.minimum(high[:, None], high)).all(-1)
+    line_count, line_of_tall = connected_components(meet)
+    line_of = np.full(count, -1)
+    line_of[tall] = line_of_tall
     for part in np.flatnonzero(kept & ~tall):
         left, top, right, bottom = boxes[part]
         gaps = np.maximum(boxes[:, :2] - (right, bottom), (left, top) - boxes[:, 2:]).clip(0)
         distance = np.where(tall, np.hypot(*gaps.T), np.inf)
         if distance.min() < NEAR * heights[distance.argmin()]:
             line_of[part] = line_of[distance.argmin()]
-    numbers = [n for n in np.unique(line_of) if n]
-    numbers.sort(key=lambda n: y[line_of == n].mean())
-    return [crop_line(ink, np.isin(parts, 1 + np.flatnonzero(line_of == n))) for n in numbers]
+    lines = [crop_line(ink, parts, boxes, line_of == n) for n in range(line_count)]
+    middles = [boxes[line_of == n, 1::2].mean() for n in range(line_count)]
+    return [lines[n] for n in np.argsort(middles)]
 
 
-def crop_line(ink: np.ndarray, own: np.ndarray) -> Line:
-    """The line of what is its own, (H, W) bool, of (H, W) ink."""
-    left, top, right, bottom = box_of(own)
-    place = slice(max(top - 1, 0), bottom + 1), slice(max(left - 1, 0), right + 1)
-    parts, _ = ndimage.label(own[place], np.ones((3, 3)))
+def crop_line(ink: np.ndarray, parts: np.ndarray, boxes: np.ndarray, own: np.ndarray) -> Line:
+    """The line of some parts of (H, W) ink, at a lower resolution where they are large.
+
+    Args:
+        ink: (H, W) float32 0-1.
+        parts: (H, W) int: its n parts.
+        boxes: (n, 4) int, of these.
+        own: (n,) bool: which of them are the line's.
+    """
+    box = np.array([*boxes[own, :2].min(0), *boxes[own, 2:].max(0)])
+    scale = max(1, int((boxes[own, 3] - boxes[own, 1]).max() // DIGIT_HEIGHT))
+    place = with_margin(box, scale)
+    parts, ink = parts[place] * np.append(False, own)[parts[place]], ink[place].astype(np.float32)
+    if scale > 1:
+        padding = [(0, -side % scale) for side in parts.shape]
+        shifts = list(product(range(scale), repeat=2))
+        parts, most = (
+            np.maximum.reduce([padded[y::scale, x::scale] for y, x in shifts])
+            for padded in (np.pad(parts, padding), np.pad(ink, padding))
+        )
+        # The mean of each block, but a stroke thinner than a block stays one.
+        ink = np.maximum(np.asarray(Image.fromarray(ink).reduce(scale)), most / 2)
+    numbers = np.append(0, np.unique(parts[parts > 0]))  # a part within blocks of others is gone
+    parts = numbers.searchsorted(parts)
     parts = np.where(parts, parts, ndimage.grey_dilation(parts, 3))
-    corner = place[1].start, place[0].start
-    return Line((ink[place] * (parts > 0)).astype(np.float32), parts, corner)
+    return Line(ink * (parts > 0), parts, (place[1].start, place[0].start), scale)
+
+
+def with_margin(box: np.ndarray, margin: int = 1) -> tuple[slice, slice]:
+    """The rows and columns of a box, and of so many pixels around it."""
+    left, top, right, bottom = box
+    return (
+        slice(max(top - margin, 0), bottom + margin),
+        slice(max(left - margin, 0), right + margin),
+    )
 
 
 def best_path(probabilities: np.ndarray) -> np.ndarray:
@@ -360,9 +414,15 @@ def bounds(labels: np.ndarray) -> np.ndarray:
 
 
 def box_of(mask: np.ndarray) -> tuple[int, int, int, int] | None:
-    """The box of what is true in (H, W) bool, None if nothing is; faster than `bounds`."""
+    """The box of what is true in (H, W) bool, None if nothing is."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows) else None
+
+
+def is_wide(box: tuple[int, int, int, int]) -> bool:
+    """Whether what is in a box is wider than a digit."""
+    left, top, right, bottom = box
+    return right - left > WIDEST * (bottom - top)
 
 
 PIPELINE_REGISTRY.register_pipeline(
