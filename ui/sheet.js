@@ -317,7 +317,8 @@ const shares = {
     else said.textContent = image ? "A link holds what is written, and no image." : "This is too much for a link.";
   },
   save() {
-    const poster = reduced(canvas, canvas.width, canvas.height, { width: canvas.width, height: 1.25 * canvas.height });
+    const area = { width: canvas.width, height: 1.25 * canvas.height };
+    const poster = reduced(canvas, area.width, area.height, area);
     const context = poster.getContext("2d");
     const baseline = 1.17 * canvas.height;
     context.fillStyle = "#4f46e5";
