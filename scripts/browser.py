@@ -4,7 +4,7 @@ import shutil
 
 from playwright.sync_api import Browser, Page, Playwright
 
-from scripts.strokes import smooth
+from scripts.strokes import FOUR, SEVEN, ZERO, smooth
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 FLAGS = (
@@ -25,26 +25,32 @@ def launch_chromium(playwright: Playwright) -> Browser:
     return playwright.chromium.launch(executable_path=path, args=FLAGS.split())
 
 
-def draw(
-    page: Page, strokes: list, left: float = 25, side: float = 100, top: float | None = None
-) -> None:
-    """Write strokes on the sheet at a person's pace, and wait a moment for the last answer.
+def open_page(page: Page, url: str) -> None:
+    """Load the app's page."""
+    page.goto(url)
+    page.locator("#sheet canvas").wait_for()
 
-    Args:
-        page: The app's.
-        strokes: On a square of 100 x 100.
-        left, side, top: Where on the sheet, 150 x 100, that square stands; by default in the
-            middle of its height.
+
+def draw(page: Page, strokes: list, left: float = 25, side: float = 100, top: float = 0) -> None:
+    """Write strokes on the app's page at a person's pace, and wait a moment for the last answer.
+
+    `strokes` are of a square of 100 x 100; `left`, `side` and `top` tell where it stands on the
+    sheet, which is 150 x 100.
     """
     box = page.locator("#sheet canvas").bounding_box()
     unit = box["height"] / 100
-    top = (100 - side) / 2 if top is None else top
     corner = (box["x"] + left * unit, box["y"] + top * unit)
     for stroke in strokes:
-        points = [corner + side / 100 * unit * xy for xy in smooth(stroke)]
-        page.mouse.move(*points[0], steps=5)
+        first, *points = (corner + side / 100 * unit * xy for xy in smooth(stroke))
+        page.mouse.move(*first, steps=5)
         page.mouse.down()
-        for point in points[1:]:
+        for point in points:
             page.mouse.move(*point)
         page.mouse.up()
     page.wait_for_timeout(700)
+
+
+def draw_number(page: Page) -> None:
+    """Write 407."""
+    for place, digit in enumerate((FOUR, ZERO, SEVEN)):
+        draw(page, digit, left=7 + 40 * place, side=55, top=22.5)

@@ -9,28 +9,21 @@ the same images.
 """
 
 from collections.abc import Callable
-from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from image_processing_mnist import MnistImageProcessor
+from scripts.serve import ROOT
 from training import photographs
 from training.corrections import RELEASED_MODEL
 from training.glyphs import make_glyph
 from training.handwriting import draw, random_pen_width, vary, ways_of_writing, write
 
-DOCS = Path(__file__).parent.parent / "docs"
-REPEATS = 4  # of each way
+REPEATS = 4  # of each way of writing
 SIDE = 28  # pixels: the images as training has them
 COLUMNS = 4  # of photographs
 LINE = 20  # pixels of height
-
-
-def main() -> None:
-    """Write both sheets."""
-    strokes_sheet().save(DOCS / "strokes.png", optimize=True)
-    photographs_sheet().save(DOCS / "photographs.png", optimize=True)
 
 
 def strokes_sheet() -> Image.Image:
@@ -54,16 +47,16 @@ def strokes_sheet() -> Image.Image:
 
 def photographs_sheet() -> Image.Image:
     """A row for each kind on white paper, and two of all kinds mixed, as training has them."""
-    glyphs = []
-    for n in range(200):
-        rng = np.random.default_rng((1, n))
-        glyphs.append(make_glyph(draw(write(str(n % 10), rng), 6)))
-    rows = [(kind.__name__, kind) for kind in kinds()] + [("all kinds", None)] * 2
-    width = 2 * photographs.SIZE + 8
-    height = photographs.SIZE + LINE
-    sheet = Image.new("RGB", (COLUMNS * width, len(rows) * height), "white")
-    for y, (name, kind) in enumerate(rows):
-        ImageDraw.Draw(sheet).text((2, y * height + 4), name.replace("_", " "), "black")
+    rngs = [np.random.default_rng((1, n)) for n in range(200)]
+    glyphs = [make_glyph(draw(write(str(n % 10), rng), 6)) for n, rng in enumerate(rngs)]
+    tables = photographs.LAYOUTS, photographs.FORMS, photographs.ON_PHOTOS, photographs.AFTERWARDS
+    kinds = [kind for table in tables for kind in table]
+    kinds += [photographs.circle_around, photographs.thing, photographs.exposed, None, None]
+    width, height = 2 * photographs.SIZE + 8, photographs.SIZE + LINE
+    sheet = Image.new("RGB", (COLUMNS * width, len(kinds) * height), "white")
+    for y, kind in enumerate(kinds):
+        name = kind.__name__.replace("_", " ") if kind else "all kinds"
+        ImageDraw.Draw(sheet).text((2, y * height + 4), name, "black")
         for x in range(COLUMNS):
             rng = np.random.default_rng((y, x))
             if kind is None:
@@ -71,17 +64,10 @@ def photographs_sheet() -> Image.Image:
             else:
                 layers = np.uint8(example(kind, glyphs, rng).clip(0, 1) * 255)
                 image, (writing, forms) = layers[:3].transpose(1, 2, 0), layers[3:]
-            marks = np.stack([255 - writing, 255 - forms, 255 - writing], axis=-1)
-            both = np.hstack([image, marks])
-            sheet.paste(Image.fromarray(both), (x * width, y * height + LINE))
+            marks = 255 - np.stack([writing, forms, writing], axis=-1)
+            both = Image.fromarray(np.hstack([image, marks]))
+            sheet.paste(both, (x * width, y * height + LINE))
     return sheet
-
-
-def kinds() -> list[Callable]:
-    """The functions, each of a kind, that `photograph` draws from."""
-    tables = photographs.LAYOUTS, photographs.FORMS, photographs.ON_PHOTOS, photographs.AFTERWARDS
-    others = photographs.circle_around, photographs.thing, photographs.exposed
-    return [*(kind for table in tables for kind in table), *others]
 
 
 def example(kind: Callable, glyphs: list, rng: np.random.Generator) -> np.ndarray:
@@ -97,11 +83,10 @@ def example(kind: Callable, glyphs: list, rng: np.random.Generator) -> np.ndarra
     scene[3] = np.maximum(writing, circle)
     scene[4] = form * (1 - scene[3])
     photographs.lay_on(scene, np.maximum(scene[3], form), np.zeros(3))
-    changes = {**photographs.ON_PHOTOS, **photographs.AFTERWARDS}
-    if kind in changes or kind in (photographs.thing, photographs.exposed):
-        return kind(scene, rng)
-    return scene
+    changes = *photographs.ON_PHOTOS, *photographs.AFTERWARDS, photographs.thing
+    return kind(scene, rng) if kind in (*changes, photographs.exposed) else scene
 
 
 if __name__ == "__main__":
-    main()
+    strokes_sheet().save(ROOT / "docs" / "strokes.png", optimize=True)
+    photographs_sheet().save(ROOT / "docs" / "photographs.png", optimize=True)

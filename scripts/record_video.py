@@ -2,22 +2,17 @@
 
 Records docs/demo.webp: a digit and a number; training and starting the app; two lines, a
 photograph, a non-digit and a correction. All of it is real: the commands run in a copy of this
-repository, their output is shown as it comes, and the page is the app's, in Chromium. Where waiting
-is shortened, the video says how much.
+repository, their output is shown as it comes, faster, and the page is the app's, in Chromium.
 """
 
 import base64
-import fcntl
 import io
 import os
-import pty
 import shutil
 import signal
-import struct
 import subprocess
 import sys
 import tempfile
-import termios
 import time
 from itertools import pairwise
 from pathlib import Path
@@ -26,28 +21,24 @@ import pyte
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
 
-from scripts.browser import draw, launch_chromium
+from scripts.browser import draw, draw_number, launch_chromium, open_page
 from scripts.serve import ROOT, serve_app
 from scripts.strokes import FOUR, HOUSE, SEVEN, TWO, ZERO
 
 VIDEO = ROOT / "docs" / "demo.webp"
-ENVIRONMENT = os.environ | {
-    "GRADIO_ANALYTICS_ENABLED": "False",
-    "HF_HUB_OFFLINE": "1",
-    "TERM": "xterm",
-}
-SIZE = (1040, 940)  # of the browser's window
+SIZE = {"width": 1040, "height": 940}  # of the browser's window
 SHOWN_SIZE = (640, 578)  # of the video
-FRAMES_A_SECOND = 6
-COLUMNS, ROWS = 84, 26
+FRAME = 1 / 6  # seconds
+SPEED = 8  # of the terminal
+COLUMNS, ROWS = 84, 26  # of the terminal
+ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": "84"}
 TRAIN = "python train.py --dataset_name tests/mnist --max_steps 100 --logging_steps 20"
 SERVE = "CORRECTIONS_DIR=corrections python app.py"
-
 ONE_OR_SEVEN = [[(34, 34), (58, 14), (50, 86)]]  # a flag so long that the answer may be wrong
-
-TERMINAL = """<body style="margin: 0; font: 19px/1.5 monospace; background: #0f172a; color: white">
+TERMINAL = f"""<body style="margin: 0; font: 19px/1.5 monospace; background: #0f172a; color: white">
 <pre style="margin: 24px 28px; font: inherit"></pre>
-<p style="position: fixed; right: 28px; bottom: 4px; color: #94a3b8"></p></body>"""
+<p style="position: fixed; right: 28px; bottom: 4px; color: #94a3b8">
+Output {SPEED} times as fast as it was</p></body>"""
 # Headless browsers show no pointer: a ring follows it.
 POINTER = """addEventListener("DOMContentLoaded", () => {
   const ring = document.body.appendChild(document.createElement("div"));
@@ -60,44 +51,12 @@ POINTER = """addEventListener("DOMContentLoaded", () => {
 });"""
 
 
-def run_in_terminal(command: str, folder: Path, until: bytes = b"") -> list[tuple[float, bytes]]:
-    """Run a command in a terminal: its output in pieces, each with its time in seconds.
-
-    Args:
-        command: "python ...", run by this interpreter, after variables if there are any.
-        folder: Where it runs.
-        until: What it prints before it is interrupted; without it, it runs to its end.
-
-    Raises:
-        RuntimeError: the command failed.
-    """
-    here, there = pty.openpty()
-    fcntl.ioctl(there, termios.TIOCSWINSZ, struct.pack("HHHH", ROWS, COLUMNS, 0, 0))
-    start = time.monotonic()
-    command = ["env", *command.replace("python", sys.executable).split()]
-    process = subprocess.Popen(
-        command, cwd=folder, stdin=there, stdout=there, stderr=there, env=ENVIRONMENT
-    )
-    os.close(there)
-    output = []
-    try:
-        while piece := os.read(here, 65536):
-            output.append((time.monotonic() - start, piece))
-            if until and until in b"".join(piece for _, piece in output):
-                process.send_signal(signal.SIGINT)
-                until = b""
-    except OSError:  # how Linux says that the terminal's other side is closed
-        pass
-    if process.wait() not in (0, 1, -signal.SIGINT):
-        raise RuntimeError(f"{command} failed:\n{b''.join(piece for _, piece in output).decode()}")
-    return output
-
-
 class Recorder:
-    """Keeps what a page shows whenever it changes, with the time in seconds."""
+    """Keeps what a page shows whenever it changes, with the time in seconds of the video."""
 
     def __init__(self, page: Page):
         self.frames: list[tuple[float, str]] = []  # PNG, in base64
+        self.speed, self.at, self.now = 1, 0.0, time.time()
         self.session = page.context.new_cdp_session(page)
         self.session.on("Page.screencastFrame", self.keep)
         self.session.send("Page.startScreencast", {"format": "png"})
@@ -105,58 +64,61 @@ class Recorder:
     def keep(self, event: dict) -> None:
         """Take a frame, in place of one that is too recent, and ask for the next."""
         self.session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
-        now = event["metadata"]["timestamp"]
-        if self.frames and now - self.frames[-1][0] < 1 / FRAMES_A_SECOND:
-            now, _ = self.frames.pop()
-        self.frames.append((now, event["data"]))
+        before, self.now = self.now, event["metadata"]["timestamp"]
+        self.at += (self.now - before) / self.speed
+        at = self.at
+        if self.frames and at - self.frames[-1][0] < FRAME:
+            at, _ = self.frames.pop()
+        self.frames.append((at, event["data"]))
 
     def save(self, path: Path) -> None:
         """Write the frames as an animated WebP, the last for two seconds."""
         times, shots = zip(*self.frames, strict=True)
-        durations = [
-            round(1000 * (end - start)) for start, end in pairwise([*times, times[-1] + 2])
-        ]
-        images = [
-            Image.open(io.BytesIO(base64.b64decode(shot)))
-            .convert("RGB")
-            .resize(SHOWN_SIZE, Image.Resampling.LANCZOS)
-            for shot in shots
-        ]
+        ends = pairwise([*times, times[-1] + 2])
+        durations = [round(1000 * (end - start)) for start, end in ends]
+        files = [io.BytesIO(base64.b64decode(shot)) for shot in shots]
+        first, *others = (Image.open(file).convert("RGB").resize(SHOWN_SIZE) for file in files)
         options = {"duration": durations, "loop": 0, "quality": 30, "method": 6}
-        images[0].save(path, save_all=True, append_images=images[1:], **options)
+        first.save(path, save_all=True, append_images=others, **options)
         print(f"{path}: {sum(durations) / 1000:.0f} s, {path.stat().st_size / 1e6:.2f} MB")
 
 
 def show_terminal(
-    page: Page, command: str, output: list[tuple[float, bytes]], seconds: int
+    page: Page, recorder: Recorder, command: str, folder: Path, until: bytes = b""
 ) -> None:
-    """Type a command, and replay its output in about that many seconds."""
+    """Type a command, run it in a folder, and show what it prints, eight times as fast.
+
+    The command is "python ...", run by this interpreter, after variables if there are any. After it
+    has printed `until`, it is interrupted. A `RuntimeError` if it fails.
+    """
     page.set_content(TERMINAL)
     screen = pyte.Screen(COLUMNS, ROWS)
-    stream = pyte.ByteStream(screen)
+    screen.set_mode(pyte.modes.LNM)  # a line feed begins a new line
+    stream, output = pyte.ByteStream(screen), b""
 
-    def show() -> None:
+    def feed(piece: bytes) -> None:
+        stream.feed(piece)
         text = "\n".join(line.rstrip() for line in screen.display)
         page.evaluate("text => document.querySelector('pre').textContent = text", text)
 
-    stream.feed(b"$ ")
-    for letter in command:
-        stream.feed(letter.encode())
-        show()
+    for letter in f"$ {command}":
+        feed(letter.encode())
         page.wait_for_timeout(15)
-    stream.feed(b"\r\n")
-    speed = max(1, round(output[-1][0] / seconds))
-    note = f"{speed} times as fast as it was" if speed > 1 else ""
-    page.evaluate("text => document.querySelector('p').textContent = text", note)
-    start, shown = time.monotonic(), 0.0
-    for at, piece in output:
-        stream.feed(piece)
-        if at / speed - shown < 1 / FRAMES_A_SECOND and at != output[-1][0]:
-            continue
-        shown = at / speed
-        page.wait_for_timeout(max(0, 1000 * (start + shown - time.monotonic())))
-        show()
-    page.wait_for_timeout(1000)
+    feed(b"\n")
+    words = ["env", *command.replace("python", sys.executable).split()]
+    pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "bufsize": 0}
+    recorder.speed = SPEED
+    with subprocess.Popen(words, cwd=folder, env=ENVIRONMENT, **pipe) as process:
+        while piece := process.stdout.read(65536):
+            feed(piece)
+            output += piece
+            if until and until in output:
+                process.send_signal(signal.SIGINT)
+                until = b""
+    page.wait_for_timeout(1000 * SPEED)
+    recorder.speed = 1
+    if process.returncode not in (0, 1, -signal.SIGINT):
+        raise RuntimeError(f"{command} failed:\n{output.decode()}")
 
 
 def click(page: Page, selector: str) -> None:
@@ -169,18 +131,11 @@ def click(page: Page, selector: str) -> None:
     page.wait_for_timeout(400)
 
 
-def open_page(page: Page, url: str) -> None:
-    """Load the page."""
-    page.goto(url)
-    page.locator("#sheet canvas").wait_for()
-
-
 def show_first(page: Page) -> None:
     """Write a digit and a number."""
     draw(page, TWO)
     click(page, "#sheet .clear")
-    for place, digit in enumerate((FOUR, ZERO, SEVEN)):
-        draw(page, digit, left=7 + 40 * place, side=55)
+    draw_number(page)
     click(page, "#answer .tiles button:first-child")
 
 
@@ -192,10 +147,9 @@ def show_more(page: Page) -> None:
     click(page, "#examples button:nth-child(5)")
     expect(page.locator("#answer .top")).to_contain_text("5")
     page.wait_for_timeout(1200)
-    click(page, "#sheet .clear")
-    draw(page, HOUSE)
-    click(page, "#sheet .clear")
-    draw(page, ONE_OR_SEVEN)
+    for strokes in (HOUSE, ONE_OR_SEVEN):
+        click(page, "#sheet .clear")
+        draw(page, strokes)
     click(page, "#answer .bars li:nth-child(2) button")
     expect(page.locator("#answer")).to_contain_text("To be saved as a 1")
     page.wait_for_timeout(1500)
@@ -206,16 +160,14 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as copy, sync_playwright() as playwright:
         ignored = shutil.ignore_patterns(".*", "mnist-cnn", "docs")
         folder = shutil.copytree(ROOT, Path(copy) / "digits", ignore=ignored)
-        trained = run_in_terminal(TRAIN, folder)
-        started = run_in_terminal(SERVE, folder, until=b"Streamable HTTP URL")
-        page = launch_chromium(playwright).new_page(viewport={"width": SIZE[0], "height": SIZE[1]})
+        page = launch_chromium(playwright).new_page(viewport=SIZE)
         page.add_init_script(POINTER)
         with serve_app(folder=folder, CORRECTIONS_DIR=copy) as (url, _):
             open_page(page, url)
             recorder = Recorder(page)
             show_first(page)
-            show_terminal(page, TRAIN, trained, seconds=6)
-            show_terminal(page, SERVE, started, seconds=2)
+            show_terminal(page, recorder, TRAIN, folder)
+            show_terminal(page, recorder, SERVE, folder, until=b"Streamable HTTP URL")
             open_page(page, url)
             show_more(page)
     recorder.save(VIDEO)

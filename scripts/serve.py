@@ -22,30 +22,17 @@ def serve_app(
 ) -> Iterator[tuple[str, int]]:
     """Run `python app.py` on a free port, until the block ends.
 
-    Args:
-        log: Where its output goes.
-        folder: Where app.py lies.
-        popen: What starts it.
-        environment: Variables, beside those of this process.
-
-    Yields:
-        Its address and its process id, once it answers.
-
-    Raises:
-        RuntimeError: it ended, or did not answer within a minute.
+    Takes where its output goes, where app.py lies, what starts it, and variables beside those of
+    this process. Gives its address and its process id, once it answers; a `RuntimeError` if it
+    ends, or does not answer within a minute.
     """
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
     own = {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
+    options = {"cwd": folder, "env": os.environ | own | environment}
     with log.open("w") as output:
-        app = popen(
-            [sys.executable, "app.py"],
-            cwd=folder,
-            env=os.environ | own | environment,
-            stdout=output,
-            stderr=output,
-        )
+        app = popen([sys.executable, "app.py"], stdout=output, stderr=output, **options)
     try:
         for _ in range(3000):
             with suppress(OSError), urllib.request.urlopen(url):

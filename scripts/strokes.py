@@ -1,4 +1,4 @@
-"""Digits, numbers and a house as pen strokes: what scripts and benchmarks draw.
+"""Digits and a house as pen strokes: what scripts and benchmarks draw.
 
 Each drawing is a list of strokes, each stroke a list of corners on a square of 100 x 100.
 """
@@ -10,18 +10,13 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 ZERO = [[(56, 16), (36, 24), (27, 50), (36, 78), (52, 85), (68, 74), (73, 48), (66, 24), (52, 15)]]
-ONE = [[(42, 24), (54, 15), (51, 86)]]
 TWO = [[(27, 34), (34, 18), (52, 13), (68, 24), (66, 42), (46, 62), (26, 84), (48, 83), (76, 85)]]
-THREE = [[(30, 24), (48, 14), (66, 24), (62, 40), (46, 47), (66, 55), (70, 72), (52, 86), (29, 78)]]
 FOUR = [[(40, 15), (28, 58), (74, 58)], [(60, 36), (60, 86)]]
 FIVE = [[(36, 21), (35, 46), (50, 42), (64, 50), (66, 66), (54, 80), (32, 76)],
         [(36, 21), (68, 20)]]  # fmt: skip
-SIX = [[(64, 15), (42, 34), (31, 62), (38, 82), (56, 86), (69, 72), (60, 56), (44, 56), (33, 70)]]
 SEVEN = [[(24, 20), (74, 19), (56, 50), (46, 86)], [(36, 52), (68, 50)]]
 EIGHT = [[(66, 26), (50, 15), (35, 26), (40, 42), (60, 54), (67, 72), (50, 86), (33, 72), (40, 55),
           (60, 42), (66, 26)]]  # fmt: skip
-NINE = [[(68, 28), (52, 15), (36, 26), (38, 44), (54, 48), (68, 30), (67, 56), (60, 86)]]
-DIGITS = (ZERO, ONE, TWO, THREE, FOUR, FIVE, SIX, SEVEN, EIGHT, NINE)
 HOUSE = [[(22, 84), (22, 46), (78, 46), (78, 84), (22, 84)], [(16, 48), (50, 16), (84, 48)],
          [(44, 84), (44, 62), (57, 62), (57, 84)]]  # fmt: skip
 
@@ -43,19 +38,14 @@ def smooth(corners: list, rounds: int = 3) -> np.ndarray:
 
 def growing(strokes: list, count: int) -> list[Image.Image]:
     """A drawing on the sheet at `count` moments while it grows; the last one is of all strokes."""
-    image = Image.new("RGBA", SHEET, "white")
-    pen, side = ImageDraw.Draw(image), SHEET[1]
-    left = (SHEET[0] - side) / 2
-    lines = [
-        ends
-        for stroke in strokes
-        for ends in pairwise(smooth(stroke) * side / 100 + np.array([left, 0]))
-    ]
-    images = []
+    image, images = Image.new("RGBA", SHEET, "white"), []
+    pen, (width, side) = ImageDraw.Draw(image), SHEET
+    ways = [smooth(stroke) * side / 100 + ((width - side) / 2, 0) for stroke in strokes]
+    lines = [ends for way in ways for ends in pairwise(map(tuple, way))]
     for number, ends in enumerate(lines, 1):
-        pen.line([tuple(point) for point in ends], "#111", round(PEN_WIDTH))
+        pen.line(ends, "#111", round(PEN_WIDTH))
         for point in ends:
-            pen.circle(tuple(point), PEN_WIDTH / 2, "#111")
+            pen.circle(point, PEN_WIDTH / 2, "#111")
         if number * count // len(lines) > (number - 1) * count // len(lines):
             images.append(image.copy())
     return images
