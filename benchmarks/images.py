@@ -10,6 +10,7 @@ from io import BytesIO
 from pathlib import Path
 
 import numpy as np
+from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from scipy.interpolate import Akima1DInterpolator, CubicSpline
@@ -23,9 +24,19 @@ FONTS = Path("/usr/share/fonts/truetype/liberation")  # Debian's fonts-liberatio
 NOISES = ("uniform", "gaussian", "salt and pepper")
 
 
-def pen_drawing(
-    digit: np.ndarray, rng: np.random.Generator, pens: tuple[float, float] = (6, 20)
-) -> Image.Image:
+def from_levels(levels: np.ndarray) -> Image.Image:
+    """Levels 0-1, (H, W) or (H, W, 3), as an image; what lies beyond is clipped."""
+    return Image.fromarray(np.uint8(levels.clip(0, 1) * 255))
+
+
+def as_jpeg(image: Image.Image, quality: int = 85) -> Image.Image:
+    """An image, RGB, as a camera's file has it."""
+    file = BytesIO()
+    image.save(file, "JPEG", quality=quality)
+    return Image.open(file).convert("RGB")
+
+
+def pen_drawing(digit: np.ndarray, rng: Generator, pens: tuple = (6, 20)) -> Image.Image:
     """A digit's middle line drawn with a round pen, anywhere on a canvas of 280x280.
 
     Takes (28, 28) uint8 and the range of the pen's width in pixels; gives ink. The digit is 60-220
@@ -34,26 +45,22 @@ def pen_drawing(
     return _draw(middle_line(digit), rng, pens)
 
 
-def tablet_drawing(points: np.ndarray, width: float, rng: np.random.Generator) -> Image.Image:
+def tablet_drawing(points: np.ndarray, width: float, rng: Generator) -> Image.Image:
     """What `tablet_line` takes, a digit written on a tablet, drawn like `pen_drawing`'s."""
     return _draw(tablet_line(points, width), rng, (6, 20))
 
 
-def scribble(rng: np.random.Generator) -> Image.Image:
+def scribble(rng: Generator) -> Image.Image:
     """Two to four smooth curves, many with loops, on a canvas of 280x280, as ink."""
-    pen = rng.uniform(6, 20)
-    strokes = []
+    pen, strokes = rng.uniform(6, 20), []
     for _ in range(rng.integers(2, 5)):
         knots = rng.uniform(pen, CANVAS - pen, (rng.integers(3, 8), 2))
-        strokes.append(
-            CubicSpline(np.arange(len(knots)), knots)(np.linspace(0, len(knots) - 1, 600))
-        )
+        last = len(knots) - 1
+        strokes.append(CubicSpline(range(last + 1), knots)(np.linspace(0, last, 600)))
     return _stroke(np.concatenate(strokes), pen)
 
 
-def number_drawing(
-    lines: list[np.ndarray], touching: bool, rng: np.random.Generator
-) -> Image.Image:
+def number_drawing(lines: list[np.ndarray], touching: bool, rng: Generator) -> Image.Image:
     """Digits' middle lines drawn in one pen, slant and height on a common baseline, as ink.
 
     Takes points (N, 2) of each, as `middle_line` gives them. Neighbours overlap where they are
@@ -68,28 +75,24 @@ def number_drawing(
         if len(written):
             near = np.abs(points[:, None, 1] - written[-2000:, 1]) < pen
             between = (points[:, None, 0] - written[-2000:, 0])[near].min()
-            gap = (
-                rng.uniform(0.2, 0.9) * pen
-                if touching
-                else pen * 1.5 + rng.uniform(0, 0.5) * height
-            )
-            points[:, 0] += gap - between
+            if touching:
+                between -= rng.uniform(0.2, 0.9) * pen
+            else:
+                between -= pen * 1.5 + rng.uniform(0, 0.5) * height
+            points[:, 0] -= between
         written = np.concatenate([written, points])
     margin = pen + height * rng.uniform(0.1, 0.5)
     size = np.ptp(written, axis=0) + 2 * margin
     return _stroke(written - written.min(0) + margin, pen, size.round().astype(int))
 
 
-def noise(kind: str, side: int, rng: np.random.Generator) -> Image.Image:
+def noise(kind: str, side: int, rng: Generator) -> Image.Image:
     """A grey image (side, side) of one of `NOISES`."""
-    if kind == "uniform":
-        levels = rng.uniform(0, 1, (side, side))
-    elif kind == "gaussian":
-        levels = rng.normal(0.5, 0.2, (side, side))
-    else:
+    size = (side, side)
+    if kind == "salt and pepper":
         amount = rng.uniform(0.02, 0.5)
-        levels = np.where(rng.random((side, side)) < amount, rng.integers(0, 2, (side, side)), 0.5)
-    return Image.fromarray(np.uint8(levels.clip(0, 1) * 255))
+        return from_levels(np.where(rng.random(size) < amount, rng.integers(0, 2, size), 0.5))
+    return from_levels(rng.uniform(0, 1, size) if kind == "uniform" else rng.normal(0.5, 0.2, size))
 
 
 def fonts() -> list[str | None]:
@@ -100,10 +103,14 @@ def fonts() -> list[str | None]:
     return files or [None]
 
 
-def letter(text: str, font: str | None, side: int, rng: np.random.Generator) -> Image.Image:
+def load_font(file: str | None, size: float) -> ImageFont.FreeTypeFont:
+    """One of `fonts`, in a size in pixels."""
+    return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
+
+
+def letter(text: str, font: str | None, side: int, rng: Generator) -> Image.Image:
     """A printed letter as ink, centred in 28x28 or anywhere on a larger canvas."""
-    size = rng.uniform(20, 26) if side == 28 else rng.uniform(0.3, 0.8) * side
-    face = ImageFont.load_default(size) if font is None else ImageFont.truetype(font, size)
+    face = load_font(font, rng.uniform(20, 26) if side == 28 else rng.uniform(0.3, 0.8) * side)
     left, top, right, bottom = face.getbbox(text)
     room = np.array([side - (right - left), side - (bottom - top)])
     x, y = room / 2 if side == 28 else rng.uniform(0, np.maximum(room, 0))
@@ -113,22 +120,13 @@ def letter(text: str, font: str | None, side: int, rng: np.random.Generator) -> 
 
 
 def photograph(
-    ink: Image.Image,
-    rng: np.random.Generator,
-    ruled: bool = False,
-    sides: tuple[int, int] = (200, 640),
+    ink: Image.Image, rng: Generator, ruled: bool = False, sides: tuple[int, int] = (200, 640)
 ) -> Image.Image:
-    """Ink on tinted paper, in uneven light with a shadow's edge, as a camera would see it.
+    """A square image of ink on tinted paper, in uneven light, as a camera sees it: an RGB JPEG.
 
-    Args:
-        ink: A square image, as ink.
-        rng: Draws everything: the size, up to 8 degrees of tilt, the colours of paper and ink,
-            light, blur, noise and JPEG quality 40-90.
-        ruled: Whether faint lines run across the paper.
-        sides: The least and the largest longer side of the photograph, in pixels.
-
-    Returns:
-        An RGB image that was saved as JPEG.
+    `rng` draws the size, of which `sides` limits the longer one, up to 8 degrees of tilt, the
+    colours of paper and ink, light with a shadow's edge, blur, noise and quality. `ruled` paper has
+    faint lines.
     """
     longer = rng.integers(sides[0], sides[1] + 1)
     height, width = rng.permutation([longer, round(longer * rng.uniform(0.75, 1))])
@@ -138,9 +136,7 @@ def photograph(
     ink = ink.rotate(tilt, Image.Resampling.BICUBIC, expand=True)
     ink = ink.resize((side, side), Image.Resampling.BICUBIC)
     sheet = Image.new("L", (width, height))
-    sheet.paste(
-        ink, (int(rng.integers(0, width - side + 1)), int(rng.integers(0, height - side + 1)))
-    )
+    sheet.paste(ink, (int(rng.integers(width - side + 1)), int(rng.integers(height - side + 1))))
 
     paper = np.array(hsv_to_rgb(rng.uniform(), rng.uniform(0, 0.25), rng.uniform(0.75, 1)))
     pen = np.array(hsv_to_rgb(rng.uniform(), rng.uniform(), rng.uniform(0.05, 0.6)))
@@ -158,14 +154,10 @@ def photograph(
     blur = rng.uniform(0.3, 1.5) * longer / 400
     rgb = ndimage.gaussian_filter(rgb, (blur, blur, 0))
     rgb += rng.normal(0, rng.uniform(0.01, 0.04), rgb.shape)
-    file = BytesIO()
-    Image.fromarray(np.uint8(rgb.clip(0, 1) * 255)).save(
-        file, "JPEG", quality=int(rng.integers(40, 91))
-    )
-    return Image.open(file)
+    return as_jpeg(from_levels(rgb), int(rng.integers(40, 91)))
 
 
-def _light(x: np.ndarray, y: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def _light(x: np.ndarray, y: np.ndarray, rng: Generator) -> np.ndarray:
     """Brightness at places (H, W) of 0-1: a gradient, times a shadow with a soft straight edge."""
 
     def slope() -> np.ndarray:
@@ -200,7 +192,7 @@ def tablet_line(points: np.ndarray, width: float) -> np.ndarray:
     return smooth(np.linspace(way[0], way[-1], 600))
 
 
-def _draw(points: np.ndarray, rng: np.random.Generator, pens: tuple[float, float]) -> Image.Image:
+def _draw(points: np.ndarray, rng: Generator, pens: tuple[float, float]) -> Image.Image:
     """A digit's points (N, 2), x and y, in ink, as large and where `pen_drawing` says."""
     pen = rng.uniform(*pens)
     height = rng.uniform(max(60, 5 * pen), 220)

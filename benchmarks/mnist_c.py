@@ -1,8 +1,6 @@
 """MNIST-C's fifteen corruptions, re-implemented: functions of a digit and a random generator.
 
-    from benchmarks.mnist_c import CORRUPTIONS
-
-    corrupted = CORRUPTIONS["fog"](digit, np.random.default_rng(0))
+    corrupted = CORRUPTIONS["fog"](digit, np.random.default_rng(0))  # (28, 28) uint8, both
 
 What each does, and how strongly, is that of MNIST-C (Mu & Gilmer 2019, arXiv 1906.02337, section 2
 and its authors' parameters); noise, blur, fog, spatter and brightness go back to ImageNet-C
@@ -11,135 +9,79 @@ single images differ from those of the published files, but not what they are li
 """
 
 from collections.abc import Callable
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
+from numpy.random import Generator
 from scipy import ndimage
 from skimage.feature import canny
 
 SIDE = 28
-
-Corruption = Callable[[np.ndarray, np.random.Generator], np.ndarray]
-
-
-def corrupt(change: Corruption) -> Corruption:
-    """Lets a change of (28, 28) float 0-1 take and give (28, 28) uint8, and clips what it gives."""
-
-    def changed(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-        return np.uint8(np.round(change(digit / 255, rng).clip(0, 1) * 255))
-
-    return changed
+COLUMNS = np.arange(SIDE)
 
 
-def shot_noise(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Poisson noise of three photons in full white."""
-    return rng.poisson(x * 3) / 3
+def corrupt(change: Callable, digit: np.ndarray, rng: Generator) -> np.ndarray:
+    """(28, 28) uint8, changed by a function of (28, 28) float 0-1, whose result is clipped."""
+    return np.uint8(np.round(change(digit / 255, rng).clip(0, 1) * 255))
 
 
-def impulse_noise(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """17% of the pixels become black or white."""
-    return np.where(rng.random(x.shape) < 0.17, rng.integers(0, 2, x.shape), x)
-
-
-def glass_blur(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def glass_blur(x: np.ndarray, rng: Generator) -> np.ndarray:
     """Blurred, half of the pixels swapped with a neighbour, twice, and blurred again."""
     x = _blur(x, 0.7)
     for _ in range(2):
-        swapped = rng.random(x.shape) < 0.5
-        steps = rng.integers(-1, 1, (*x.shape, 2))
-        for row in range(SIDE - 1, 1, -1):
-            for column in range(SIDE - 1, 1, -1):
-                if swapped[row, column]:
-                    here, there = (
-                        (row, column),
-                        (row + steps[row, column, 0], column + steps[row, column, 1]),
-                    )
-                    x[here], x[there] = x[there], x[here]
+        swapped, steps = rng.random(x.shape) < 0.5, rng.integers(-1, 1, (*x.shape, 2))
+        for here in np.argwhere(swapped)[::-1]:
+            if here.min() > 1:
+                here, there = tuple(here), tuple(here + steps[tuple(here)])
+                x[here], x[there] = x[there], x[here]
     return _blur(x, 0.7)
 
 
-def motion_blur(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def motion_blur(x: np.ndarray, rng: Generator) -> np.ndarray:
     """A trail to one side, half a Gaussian of 3 pixels, within 45 degrees of the horizontal."""
-    angle = np.deg2rad(rng.uniform(-45, 45))
-    lengths = np.arange(11)
-    weights = np.exp(-(lengths**2) / (2 * 3**2))
-    trail = [
-        ndimage.shift(x, (length * np.sin(angle), length * np.cos(angle)), order=1, mode="nearest")
-        for length in lengths
-    ]
-    return np.average(trail, axis=0, weights=weights)
+    angle, lengths = np.deg2rad(rng.uniform(-45, 45)), np.arange(11)
+    steps = np.stack([lengths * np.sin(angle), lengths * np.cos(angle)], axis=1)
+    trail = [ndimage.shift(x, step, order=1, mode="nearest") for step in steps]
+    return np.average(trail, axis=0, weights=np.exp(-(lengths**2) / (2 * 3**2)))
 
 
-def shear(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def shear(x: np.ndarray, rng: Generator) -> np.ndarray:
     """Sheared by 0.4 radians to either side."""
     angle = rng.choice([-0.4, 0.4])
     return _warp(x, [[np.cos(angle), 0], [-np.sin(angle), 1]])
 
 
-def scale(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Shrunk to 70%."""
-    return _warp(x, np.eye(2) / 0.7)
-
-
-def rotate(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def rotate(x: np.ndarray, rng: Generator) -> np.ndarray:
     """Rotated by 0.4 radians (23 degrees) to either side."""
     angle = rng.choice([-0.4, 0.4])
     return _warp(x, [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
-def brightness(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Half of the range added to every pixel."""
-    return x + 0.5
-
-
-def translate(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Moved by 3 pixels along both axes."""
-    return ndimage.shift(x, rng.choice([-3, 3], 2), order=1)
-
-
-def stripe(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The left and the right quarter inverted, which leaves a dark stripe in the middle."""
-    columns = np.arange(SIDE)
-    return np.where((columns < 7) | (columns >= 21), 1 - x, x)
-
-
-def fog(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Three times as much fog as digit."""
-    return (x + 3 * _plasma(rng, decay=1.4**2)[:SIDE, :SIDE]) / (1 + 3 / x.max())
-
-
-def spatter(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def spatter(x: np.ndarray, rng: Generator) -> np.ndarray:
     """Grey mud where smooth noise is high."""
-    drops = _blur(rng.normal(0.65, 0.3, x.shape), 1) > 0.65
-    mud = _blur(drops.astype(float), 1.5)
+    mud = _blur((_blur(rng.normal(0.65, 0.3, x.shape), 1) > 0.65).astype(float), 1.5)
     mud[mud < 0.8] = 0
     return x * (1 - mud) + mud * 63 / 255
 
 
-def dotted_line(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def dotted_line(x: np.ndarray, rng: Generator) -> np.ndarray:
     """A straight line from the left to the right edge, two columns drawn, two left out."""
     start, end = rng.integers(0, 27, 2)
-    return x + _line((0, start), (27, end)) * (np.arange(SIDE) // 2 % 2)
+    return x + _line((0, start), (27, end)) * (COLUMNS // 2 % 2)
 
 
-def zigzag(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def zigzag(x: np.ndarray, rng: Generator) -> np.ndarray:
     """A zigzag from left to right, of 2 pixels to either side of a nearly level line."""
     start = rng.integers(0, 27)
     run, rise = 23, rng.integers(-5, 5)
     length = np.hypot(run, rise)
     along = np.arange(2, length, 4)
-    across = 2 * (-1) ** np.arange(len(along))
-    corners = np.array([[0, *along, length], [0, *across, 0]])
+    corners = np.array([[0, *along, length], [0, *(2 * (-1) ** np.arange(len(along))), 0]])
     turn = np.array([[run, -rise], [rise, run]]) / length
-    corners = (turn @ corners).T + np.array([2, start])
-    for first, second in pairwise(corners):
+    for first, second in pairwise((turn @ corners).T + np.array([2, start])):
         x = np.minimum(x + _line(first, second), 1)
     return x
-
-
-def canny_edges(x: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The outlines that Canny's detector finds (sigma 1), white on black."""
-    return canny(x).astype(float)
 
 
 def _blur(x: np.ndarray, sigma: float) -> np.ndarray:
@@ -162,7 +104,7 @@ def _line(start: tuple[float, float], end: tuple[float, float]) -> np.ndarray:
     return np.where(inside, brightness.clip(0, 1), 0)
 
 
-def _plasma(rng: np.random.Generator, decay: float, side: int = 256) -> np.ndarray:
+def _plasma(rng: Generator, decay: float, side: int = 256) -> np.ndarray:
     """Cloudy noise (side, side), 0-1, by the diamond-square algorithm (Fournier et al. 1982).
 
     Each round doubles a grid that wraps around: new points are the mean of their four neighbours
@@ -182,10 +124,31 @@ def _plasma(rng: np.random.Generator, decay: float, side: int = 256) -> np.ndarr
     return (grid - grid.min()) / np.ptp(grid)
 
 
-CORRUPTIONS: dict[str, Corruption] = {
-    change.__name__: corrupt(change)
-    for change in (
-        *(shot_noise, impulse_noise, glass_blur, motion_blur, shear, scale, rotate, brightness),
-        *(translate, stripe, fog, spatter, dotted_line, zigzag, canny_edges),
-    )
+CHANGES = {
+    # Poisson noise of three photons in full white.
+    "shot_noise": lambda x, rng: rng.poisson(x * 3) / 3,
+    # 17% of the pixels become black or white.
+    "impulse_noise": lambda x, rng: np.where(
+        rng.random(x.shape) < 0.17, rng.integers(0, 2, x.shape), x
+    ),
+    "glass_blur": glass_blur,
+    "motion_blur": motion_blur,
+    "shear": shear,
+    # Shrunk to 70%.
+    "scale": lambda x, rng: _warp(x, np.eye(2) / 0.7),
+    "rotate": rotate,
+    # Half of the range added to every pixel.
+    "brightness": lambda x, rng: x + 0.5,
+    # Moved by 3 pixels along both axes.
+    "translate": lambda x, rng: ndimage.shift(x, rng.choice([-3, 3], 2), order=1),
+    # The left and the right quarter inverted, which leaves a dark stripe in the middle.
+    "stripe": lambda x, rng: np.where((COLUMNS < 7) | (COLUMNS >= 21), 1 - x, x),
+    # Three times as much fog as digit.
+    "fog": lambda x, rng: (x + 3 * _plasma(rng, 1.4**2)[:SIDE, :SIDE]) / (1 + 3 / x.max()),
+    "spatter": spatter,
+    "dotted_line": dotted_line,
+    "zigzag": zigzag,
+    # The outlines that Canny's detector finds (sigma 1), white on black.
+    "canny_edges": lambda x, rng: canny(x).astype(float),
 }
+CORRUPTIONS = {name: partial(corrupt, change) for name, change in CHANGES.items()}

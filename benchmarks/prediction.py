@@ -9,9 +9,7 @@ no saliency map.
 """
 
 import io
-import time
-from collections.abc import Callable
-from pathlib import Path
+from functools import partial
 
 import numpy as np
 import torch
@@ -19,12 +17,12 @@ from datasets import load_dataset
 from PIL import Image, ImageDraw
 from threadpoolctl import threadpool_limits
 
+from benchmarks.common import print_head, print_row, times_ms
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
+from scripts.serve import ROOT
 from scripts.strokes import EIGHT, FIVE, SEVEN, TWO, growing, sent_by_sheet
 from ui.saliency import probabilities, saliency_maps
-
-ROOT = Path(__file__).parent.parent
 
 
 def photo(width: int = 4000, height: int = 3000) -> Image.Image:
@@ -37,60 +35,41 @@ def photo(width: int = 4000, height: int = 3000) -> Image.Image:
     return Image.fromarray(np.uint8((np.asarray(image) + noise).clip(0, 255)))
 
 
-def resized(images: list[Image.Image]) -> torch.Tensor:
-    """Grey and resized: (B, 1, 28, 28) float32 0-1."""
-    grey = np.stack([image.convert("L").resize((28, 28)) for image in images])
-    return torch.from_numpy(grey[:, None] / np.float32(255))
-
-
-def least_ms(call: Callable[[], object], calls: int = 15) -> float:
-    """Least milliseconds of a call, which other work on the machine disturbs least."""
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        call()
-        times.append(time.perf_counter() - start)
-    return 1000 * min(times)
-
-
 def main() -> None:
     """Print the table."""
     model = load_pretrained(str(ROOT / "model")).eval()
     processor = MnistImageProcessor.from_pretrained(ROOT / "model")
     growth = [image for strokes in (TWO, FIVE, SEVEN, EIGHT) for image in growing(strokes, 5)]
     drawings = [io.BytesIO(sent_by_sheet(drawing)) for drawing in growth]
-    digits = load_dataset(str(ROOT / "tests" / "mnist"), split="train")["image"]
+    digits = list(load_dataset(str(ROOT / "tests" / "mnist"), split="train")["image"])
 
-    def framed(images: list[Image.Image]) -> torch.Tensor:
-        return processor(images, return_tensors="pt")["pixel_values"]
+    def answer(images: list[Image.Image | io.BytesIO], plain: bool) -> None:
+        if files := isinstance(images[0], io.BytesIO):
+            images = list(map(Image.open, images))
+        if plain:
+            grey = np.stack([image.convert("L").resize((28, 28)) for image in images])
+            pixel_values = torch.from_numpy(grey[:, None] / np.float32(255))
+        else:
+            pixel_values = processor(images, return_tensors="pt")["pixel_values"]
+        probabilities(model, pixel_values)
+        if files and not plain:
+            saliency_maps(model, pixel_values)
 
-    def answer(file: io.BytesIO) -> object:
-        pixel_values = framed([Image.open(file)])
-        return probabilities(model, pixel_values), saliency_maps(model, pixel_values)
-
-    def with_resize(file: io.BytesIO) -> object:
-        return probabilities(model, resized([Image.open(file)]))
-
-    def of_pixels(images: list[Image.Image]) -> tuple[Callable, Callable]:
-        return tuple(
-            lambda make=make: probabilities(model, make(images)) for make in (framed, resized)
-        )
-
-    tasks = {
-        "drawing, as it grows": (
-            1,
-            [(lambda f=f: answer(f), lambda f=f: with_resize(f)) for f in drawings],
-        ),
-        "photo of 12 megapixels": (1, [of_pixels([photo()])]),
-        "1,000 digits of MNIST in one call": (2, [of_pixels(list(digits))]),
-    }
-    print("| least milliseconds | here | plain resize | ratio |\n|---|---:|---:|---:|")
-    for name, (threads, pairs) in tasks.items():
+    print_head("least milliseconds", "here", "plain resize", "ratio")
+    for name, threads, calls in (
+        ("drawing, as it grows", 1, [[file] for file in drawings]),
+        ("photo of 12 megapixels", 1, [[photo()]]),
+        ("1,000 digits of MNIST in one call", 2, [digits]),
+    ):
         torch.set_num_threads(threads)
         with threadpool_limits(threads):  # numpy's and scipy's
-            times = [[least_ms(call) for call in pair] for pair in pairs]
+            # The least time is what other work on the machine disturbs least.
+            times = [
+                [min(times_ms(partial(answer, images, plain), 15)) for plain in (False, True)]
+                for images in calls
+            ]
         here, plain = np.mean(times, axis=0)
-        print(f"| {name} | {here:.1f} | {plain:.1f} | {here / plain:.1f} |", flush=True)
+        print_row(name, f"{here:.1f}", f"{plain:.1f}", f"{here / plain:.1f}")
 
 
 if __name__ == "__main__":

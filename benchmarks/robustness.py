@@ -1,12 +1,7 @@
 """How well a model classifies digits that look unlike MNIST's, and whether it detects non-digits.
 
-    pip install -r requirements-dev.txt
-    apt-get install fonts-liberation dataset-fashion-mnist           (Debian) letters and clothing
-    python -m benchmarks.robustness                                  the model in model/
     python -m benchmarks.robustness --rows photograph drawing --max_samples 500 --save_errors errors
     python -m benchmarks.robustness --train_val_split 0.1            on held-out images
-    python -m benchmarks.robustness --pen_digits_file penbased.dat   and digits written on a tablet
-    python -m benchmarks.robustness --update_card                    put the table into the card
 
 Prints a Markdown table. Every image but those of the first row goes through the image processor,
 as RGB, which is how `pipeline("image-classification")` gives it. Image i is made with a generator
@@ -14,206 +9,168 @@ seeded by i, so that every run prints the same table.
 """
 
 import gzip
-import math
 import re
 import sys
+from argparse import Namespace
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 from itertools import product
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import torch
 from joblib import Parallel, delayed
-from PIL import Image, ImageDraw, ImageOps
+from numpy.random import Generator
+from PIL import Image
+from PIL.ImageOps import invert, pad
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
-from transformers import HfArgumentParser
 
-from benchmarks.images import (
-    LETTERS,
-    LIKE_DIGITS,
-    NOISES,
-    fonts,
-    letter,
-    noise,
-    pen_drawing,
-    photograph,
-    scribble,
-    tablet_drawing,
-)
+from benchmarks import images
+from benchmarks.common import DATASET, parse, print_head, print_row
 from benchmarks.mnist_c import CORRUPTIONS
-from benchmarks.sheets import KINDS, empty, empty_with_glare
+from benchmarks.sheets import KINDS, NO_DIGIT, empty, glare
 from image_processing_mnist import MnistImageProcessor
-from modeling_mnist import MnistForImageClassification, load_pretrained
-from training.data import carve_validation, load_splits, to_tensors
+from modeling_mnist import load_pretrained
+from training.data import MnistDataset, carve_validation, load_splits, to_tensors
 from training.errors import told_by
-from training.evaluation import expected_calibration_error
+from training.evaluation import draw_contact_sheet, expected_calibration_error
 from training.model_card import BENCHMARK_FILE, write_model_card
+from ui.saliency import probabilities
 
 MNIST_C = "re-implemented MNIST-C"  # not the published files
 SLOW = 2000  # images at most in rows that take tens of milliseconds an image
-
-View = Callable[[Any, np.random.Generator], Image.Image]
-
-
-@dataclass
-class BenchmarkArguments:
-    model_name_or_path: str = field(
-        default="model", metadata={"help": "A saved model, a folder or a Hub id."}
-    )
-    dataset_name: str = field(
-        default="ylecun/mnist", metadata={"help": "MNIST on the Hub or in a local folder."}
-    )
-    train_val_split: float = field(
-        default=0.0,
-        metadata={
-            "help": "Take the images that train.py holds out of the training set with the same "
-            "--train_val_split and --seed, in place of the test set."
-        },
-    )
-    seed: int = field(default=42, metadata={"help": "Of the split."})
-    max_samples: int | None = field(
-        default=None, metadata={"help": "Classify so many images of each row only."}
-    )
-    rows: list[str] = field(
-        default_factory=lambda: [""],
-        metadata={"help": "Only rows whose names hold one of these, as in --rows MNIST-C letters."},
-    )
-    num_proc: int = field(default=1, metadata={"help": "Processes that make and frame the images."})
-    fashion_mnist_dir: Path = field(
-        default=Path("/usr/share/datasets/fashion-mnist"),
-        metadata={"help": "Where t10k-images-idx3-ubyte.gz lies (Debian: dataset-fashion-mnist)."},
-    )
-    pen_digits_file: Path | None = field(
-        default=None, metadata={"help": "UCI's pen digits: pendigits.tes, or KEEL's penbased.dat."}
-    )
-    save_errors: Path | None = field(
-        default=None, metadata={"help": "A folder for a contact sheet of each row's errors."}
-    )
-    output: Path | None = field(default=None, metadata={"help": "A file for the table as well."})
-    update_card: bool = field(
-        default=False,
-        metadata={"help": "Write the table into the card of the model, which is a local folder."},
-    )
+CLOTHING = Path("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz")
+MODEL = {  # options
+    "model_name_or_path": ("model", "a saved model, a folder or a Hub id"),
+    "dataset_name": DATASET,
+    "train_val_split": (0.0, "the share that train.py holds out, in place of the test set"),
+    "seed": (42, "of that split"),
+    "pen_digits_file": ("", "UCI's pen digits: pendigits.tes, or KEEL's penbased.dat"),
+    "update_card": (False, "write the table into the card of the model, a local folder"),
+}
+OPTIONS = MODEL | {
+    "max_samples": (0, "images of each row; 0 means all"),
+    "rows": ([""], "only rows whose names hold one of these, as in --rows MNIST-C letters"),
+    "num_proc": (1, "processes that make and frame the images"),
+    "save_errors": ("", "a folder for a contact sheet of each row's errors"),
+    "output": ("", "a file for the table as well"),
+}
 
 
-@dataclass
-class Row:
-    """One kind of image.
+class Row(NamedTuple):
+    """One kind of image."""
 
-    Attributes:
-        name: What the table calls it.
-        view: Makes the image from a source and a random generator.
-        sources: What the images are made from, such as (28, 28) uint8 digits.
-        labels: (N,) int64 digits, or None where the images are non-digits.
-    """
+    name: str  # in the table
+    view: Callable[[Any, Generator], Image.Image]  # makes the image from a source
+    sources: Sequence  # what the images are made from, such as (28, 28) uint8 digits
+    labels: np.ndarray | None = None  # (N,) int64 digits, or None where the images are non-digits
 
-    name: str
-    view: View
-    sources: Sequence
-    labels: np.ndarray | None = None
+
+def load_mnist(options: Namespace) -> MnistDataset:
+    """MNIST's test set, or, where `train_val_split` is given, what train.py holds out with it."""
+    share = options.train_val_split
+    split = load_splits(options.dataset_name)["train" if share else "test"]
+    mnist = to_tensors(split, "image", "label")
+    return carve_validation(mnist, share, options.seed)[1] if share else mnist
 
 
 def digit_rows(digits: np.ndarray, labels: np.ndarray) -> list[Row]:
     """The rows of digits: MNIST's (N, 28, 28) uint8 and what is made from them, and UCI's."""
 
     def drawing(digit, rng, pens=(6, 20)):
-        return ImageOps.invert(pen_drawing(digit, rng, pens))
+        return invert(images.pen_drawing(digit, rng, pens))
 
-    def photo_of_drawing(digit, rng, ruled=False):
-        return photograph(pen_drawing(digit, rng), rng, ruled)
+    def photograph(digit, rng, ruled=False):
+        return images.photograph(images.pen_drawing(digit, rng), rng, ruled)
 
-    slow = digits[:SLOW], labels[:SLOW]
+    def coarse(digit, rng):
+        return digit.resize((16, 16), Image.Resampling.BICUBIC)
+
     uci = load_digits()
-    uci_digits = [Image.fromarray(np.uint8(np.round(image / 16 * 255))) for image in uci.images]
+    scans = [Image.fromarray(np.uint8(np.round(image / 16 * 255))) for image in uci.images]
+    slow = {
+        "drawing, pen 6-20": drawing,
+        "drawing, brush 22": partial(drawing, pens=(22, 22)),
+        "drawing, pen 5": partial(drawing, pens=(5, 5)),
+        "drawing, white on black, pen 6-20": images.pen_drawing,
+        "photograph of MNIST": lambda d, rng: images.photograph(Image.fromarray(d), rng),
+        "photograph of drawing": photograph,
+        "photograph of drawing, ruled paper": partial(photograph, ruled=True),
+        **{f"sheet, {name}": kind for name, kind in KINDS.items()},
+    }
+    pixels = {"MNIST": lambda digit, rng: digit}
+    pixels |= {f"{MNIST_C}, {name}": change for name, change in CORRUPTIONS.items()}
+    fast = [
+        Row(name, lambda d, rng, c=change: Image.fromarray(c(d, rng)), digits, labels)
+        for name, change in pixels.items()
+    ]
     return [
-        Row("MNIST", lambda digit, rng: Image.fromarray(digit), digits, labels),
-        Row("UCI digits, 8x8", lambda digit, rng: digit, uci_digits, uci.target),
-        Row(
-            "UCI digits, 16x16",
-            lambda digit, rng: digit.resize((16, 16), Image.Resampling.BICUBIC),
-            uci_digits,
-            uci.target,
-        ),
-        Row("drawing, pen 6-20", drawing, *slow),
-        Row("drawing, brush 22", partial(drawing, pens=(22, 22)), *slow),
-        Row("drawing, pen 5", partial(drawing, pens=(5, 5)), *slow),
-        Row("drawing, white on black, pen 6-20", pen_drawing, *slow),
-        Row("photograph of MNIST", lambda d, rng: photograph(Image.fromarray(d), rng), *slow),
-        Row("photograph of drawing", photo_of_drawing, *slow),
-        Row("photograph of drawing, ruled paper", partial(photo_of_drawing, ruled=True), *slow),
-        *(Row(f"sheet, {name}", kind, *slow) for name, kind in KINDS.items()),
-        *(
-            Row(
-                f"{MNIST_C}, {name}", lambda d, rng, c=c: Image.fromarray(c(d, rng)), digits, labels
-            )
-            for name, c in CORRUPTIONS.items()
-        ),
+        fast[0],
+        Row("UCI digits, 8x8", lambda digit, rng: digit, scans, uci.target),
+        Row("UCI digits, 16x16", coarse, scans, uci.target),
+        *(Row(name, view, digits[:SLOW], labels[:SLOW]) for name, view in slow.items()),
+        *fast[1:],
     ]
 
 
-def load_pen_digits(pen_digits_file: Path) -> tuple[np.ndarray, np.ndarray]:
-    """Digits by other writers than MNIST's, on a tablet: points (N, 8, 2) 0-100 and labels (N,).
+def load_pen_digits(pen_digits_file: str) -> tuple[list[tuple[np.ndarray, int]], np.ndarray]:
+    """Digits by other writers than MNIST's, on a tablet: N of points (8, 2) 0-100, label; labels.
 
     UCI keeps eight points a digit and not where the pen was lifted, so that only those digits are
     taken that most people write in one stroke.
     """
     digits = np.loadtxt(pen_digits_file, delimiter=",", comments="@", ndmin=2)
     digits = digits[np.isin(digits[:, 16], (0, 1, 2, 3, 6, 8))]
-    return digits[:, :16].reshape(-1, 8, 2), digits[:, 16].astype(int)
+    labels = digits[:, 16].astype(int)
+    return list(zip(digits[:, :16].reshape(-1, 8, 2), labels, strict=True)), labels
 
 
-def likely_width(label: int, rng: np.random.Generator) -> float:
+def likely_width(label: int, rng: Generator) -> float:
     """How wide, in heights, a digit may have been that UCI has stretched to a square."""
     return rng.uniform(0.2, 0.5) if label == 1 else rng.uniform(0.45, 0.85)
 
 
-def tablet_row(pen_digits_file: Path) -> Row:
+def tablet_row(pen_digits_file: str) -> Row:
     """UCI's pen digits, drawn."""
 
     def drawing(digit, rng):
-        points, label = digit
-        return ImageOps.invert(tablet_drawing(points, likely_width(label, rng), rng))
+        return invert(images.tablet_drawing(digit[0], likely_width(digit[1], rng), rng))
 
-    points, labels = (column[:SLOW] for column in load_pen_digits(pen_digits_file))
-    digits = list(zip(points, labels, strict=True))
-    return Row("UCI pen digits 0, 1, 2, 3, 6, 8", drawing, digits, labels)
+    digits, labels = load_pen_digits(pen_digits_file)
+    return Row("UCI pen digits 0, 1, 2, 3, 6, 8", drawing, digits[:SLOW], labels[:SLOW])
 
 
-def non_digit_rows(fashion_mnist_dir: Path) -> list[Row]:
+def non_digit_rows() -> list[Row]:
     """The rows of non-digits."""
-    letters = list(product(LETTERS, fonts(), (28, 280)))
+    letters = list(product(images.LETTERS, images.fonts(), (28, 280)))
     np.random.default_rng(0).shuffle(letters)
-    unlike_digits = [source for source in letters if source[0] not in LIKE_DIGITS]
-    unlike = len(LETTERS) - len(LIKE_DIGITS)
+    unlike = [source for source in letters if source[0] not in images.LIKE_DIGITS]
 
-    def print_letter(source, rng):
-        ink = letter(*source, rng)
-        return ink if ink.width == 28 else ImageOps.invert(ink)
+    def letter(source, rng):
+        ink = images.letter(*source, rng)
+        return ink if ink.width == 28 else invert(ink)
 
+    noises, sheets = list(product(images.NOISES, (28, 280))) * 200, range(SLOW)
     rows = [
-        Row(f"letters, all {len(LETTERS)}", print_letter, letters),
-        Row(f"letters, the {unlike} unlike any digit", print_letter, unlike_digits),
-        Row("noise", lambda s, rng: noise(*s, rng), list(product(NOISES, (28, 280))) * 200),
-        Row("empty sheet", empty, range(SLOW)),
-        Row("empty sheet, glare, not simulated", empty_with_glare, range(SLOW)),
-        Row("scribbles", lambda _, rng: ImageOps.invert(scribble(rng)), range(SLOW)),
+        Row("letters, all 52", letter, letters),
+        Row("letters, the 40 unlike any digit", letter, unlike),
+        Row("noise", lambda source, rng: images.noise(*source, rng), noises),
+        Row("empty sheet", empty, sheets),
+        Row("empty sheet, glare, not simulated", lambda _, rng: glare(NO_DIGIT, rng), sheets),
+        Row("scribbles", lambda _, rng: invert(images.scribble(rng)), sheets),
     ]
-    file = fashion_mnist_dir / "t10k-images-idx3-ubyte.gz"
-    if file.exists():
-        clothes = np.frombuffer(gzip.decompress(file.read_bytes()), np.uint8, offset=16)
-        clothes = clothes.reshape(-1, 28, 28)
-        rows.insert(0, Row("clothing", lambda image, rng: Image.fromarray(image), clothes))
-    else:
-        print(f"No row of clothing: there is no {file}.\n")
-    return rows
+    if not CLOTHING.exists():
+        print(f"No row of clothing: there is no {CLOTHING}.\n")
+        return rows
+    clothes = np.frombuffer(gzip.decompress(CLOTHING.read_bytes()), np.uint8, offset=16)
+    clothing = Row("clothing", lambda c, rng: Image.fromarray(c), clothes.reshape(-1, 28, 28))
+    return [clothing, *rows]
 
 
-def make_image(view: View, source: Any, seed: int) -> Image.Image:
+def make_image(view: Callable, source: Any, seed: int) -> Image.Image:
     """One image, RGB."""
     return view(source, np.random.default_rng(seed)).convert("RGB")
 
@@ -221,8 +178,8 @@ def make_image(view: View, source: Any, seed: int) -> Image.Image:
 def frame(row: Row, count: int, processor: MnistImageProcessor, num_proc: int) -> torch.Tensor:
     """`pixel_values` (count, 1, 28, 28) float32 0-1 of a row's first images."""
 
-    def frame_one(view: View, source: Any, seed: int) -> np.ndarray:
-        return processor(make_image(view, source, seed), return_tensors="np")["pixel_values"][0]
+    def frame_one(*image: Any) -> np.ndarray:
+        return processor(make_image(*image), return_tensors="np")["pixel_values"][0]
 
     # The row itself stays here: its sources would be sent to the processes with each image.
     tasks = (delayed(frame_one)(row.view, row.sources[i], i) for i in range(count))
@@ -230,140 +187,94 @@ def frame(row: Row, count: int, processor: MnistImageProcessor, num_proc: int) -
     return torch.from_numpy(np.stack(list(tqdm(framed, row.name, count, leave=False))))
 
 
-@torch.inference_mode()
-def probabilities(model: MnistForImageClassification, pixel_values: torch.Tensor) -> np.ndarray:
-    """The model's probabilities (N, 10) for (N, 1, 28, 28)."""
-    logits = torch.cat([model(batch).logits for batch in pixel_values.split(500)])
-    return logits.softmax(1).numpy()
-
-
 def measure(
-    answers: np.ndarray,
-    labels: np.ndarray | None,
-    digit_confidences: np.ndarray | None,
-    limits: list[float],
+    answers: np.ndarray, labels: np.ndarray | None, of_digits: np.ndarray, limits: list[float]
 ) -> dict[str, float]:
-    """The figures of a row, 0-1.
+    """The figures of a row, 0-1, from probabilities (N, 10) and labels (N,), if they are digits.
 
-    Args:
-        answers: (N, 10) probabilities.
-        labels: (N,) digits, or None.
-        digit_confidences: (M,) of MNIST's digits; needed where there are no labels.
-        limits: Confidences, 0-1, for each of which the share of images at or above it is given.
+    If not, from confidences (M,) of MNIST's digits as well. For each of the limits, confidences
+    0-1, the share of images at or above it is given.
     """
     confidence = answers.max(1)
     shares = {f"confidence >= {limit:g}": float((confidence >= limit).mean()) for limit in limits}
     if labels is None:
-        is_digit = np.repeat([1, 0], [len(digit_confidences), len(confidence)])
-        auroc = roc_auc_score(is_digit, np.concatenate([digit_confidences, confidence]))
-        return {"AUROC": float(auroc), **shares}
-    return {
-        "accuracy": float((answers.argmax(1) == labels).mean()),
-        "ECE": expected_calibration_error(labels, answers),
-        **shares,
-    }
+        is_digit = np.repeat([1, 0], [len(of_digits), len(confidence)])
+        return {"AUROC": roc_auc_score(is_digit, [*of_digits, *confidence]), **shares}
+    calibration = expected_calibration_error(labels, answers)
+    return {"accuracy": (answers.argmax(1) == labels).mean(), "ECE": calibration, **shares}
 
 
-def contact_sheet(row: Row, pixel_values: torch.Tensor, answers: np.ndarray) -> Image.Image:
-    """Up to 60 errors, the most confident first: each image beside what the processor made of it.
+def save_errors(row: Row, framed: torch.Tensor, answers: np.ndarray, folder: str) -> None:
+    """Draw up to 60 errors, the most confident first, each before what the processor made of it.
 
-    The titles are the image's number, true > predicted digit, and confidence. Of non-digits, all
-    that the processor did not leave blank count as errors.
+    Captions are the image's number, true > predicted digit, and confidence. Of non-digits, all that
+    the processor did not leave blank count as errors.
     """
     predicted, confidence = answers.argmax(1), answers.max(1)
-    if row.labels is None:
-        wrong = pixel_values.flatten(1).any(1).numpy()
-    else:
-        wrong = predicted != row.labels[: len(answers)]
-    errors = sorted(np.flatnonzero(wrong), key=lambda index: -confidence[index])[:60]
-    side, width, height = 84, 180, 104
-    sheet = Image.new("RGB", (6 * width, math.ceil(max(len(errors), 1) / 6) * height), "white")
-    draw = ImageDraw.Draw(sheet)
-    for place, index in enumerate(errors):
-        x, y = place % 6 * width, place // 6 * height
-        true = "" if row.labels is None else row.labels[index]
-        title = f"#{index}: {true} > {predicted[index]}, {confidence[index]:.2f}"
-        draw.text((x + 4, y), title, fill="black")
-        framed = Image.fromarray(np.uint8(pixel_values[index, 0].numpy() * 255))
-        for step, image in enumerate((make_image(row.view, row.sources[index], index), framed)):
-            fitted = ImageOps.contain(image, (side, side))
-            sheet.paste(fitted, (x + 4 + step * (side + 2), y + 14))
-    return sheet
+    true = [""] * len(row.sources) if row.labels is None else row.labels
+    wrong = framed.flatten(1).any(1) if row.labels is None else predicted != true[: len(answers)]
+    pictures, captions = [], []
+    for n in sorted(np.flatnonzero(wrong), key=lambda n: -confidence[n])[:60]:
+        image = make_image(row.view, row.sources[n], n).convert("L")
+        pictures += [np.asarray(pad(image, (112, 112))), np.uint8(framed[n, 0] * 255)]
+        captions += [f"#{n}", f"{true[n]} > {predicted[n]}\n{confidence[n]:.2f}"]
+    Path(folder).mkdir(parents=True, exist_ok=True)
+    file = Path(folder, re.sub(r"\W+", "_", row.name) + ".png")
+    draw_contact_sheet(pictures, captions, file)
 
 
 def main() -> None:
     """Print the table."""
-    (arguments,) = HfArgumentParser(BenchmarkArguments).parse_args_into_dataclasses()
-    partial_table = arguments.rows != [""] or arguments.max_samples or arguments.train_val_split
-    if arguments.update_card and partial_table:
-        sys.exit(
-            "--update_card takes the whole table: leave out --rows, --max_samples and the split."
-        )
-    if arguments.update_card and not Path(arguments.model_name_or_path).is_dir():
-        sys.exit("--update_card needs a model in a local folder.")
-    splits = load_splits(arguments.dataset_name)
-    if arguments.train_val_split > 0:
-        training = to_tensors(splits["train"], "image", "label")
-        _, mnist = carve_validation(training, arguments.train_val_split, arguments.seed)
-    else:
-        mnist = to_tensors(splits["test"], "image", "label")
-    model = load_pretrained(arguments.model_name_or_path)
-    processor = MnistImageProcessor.from_pretrained(arguments.model_name_or_path)
+    options = parse(__doc__, **OPTIONS)
+    folder = Path(options.model_name_or_path)
+    in_part = options.rows != [""] or options.max_samples or options.train_val_split
+    if options.update_card and (in_part or not folder.is_dir()):
+        sys.exit("--update_card takes all rows and images, and a model in a local folder.")
+    mnist = load_mnist(options)
+    model = load_pretrained(options.model_name_or_path)
+    processor = MnistImageProcessor.from_pretrained(options.model_name_or_path)
     rows = digit_rows(mnist.images.numpy(), mnist.labels.numpy())
-    if arguments.pen_digits_file is not None:
-        rows.append(tablet_row(arguments.pen_digits_file))
-    non_digits = non_digit_rows(arguments.fashion_mnist_dir)
-
+    if options.pen_digits_file:
+        rows.append(tablet_row(options.pen_digits_file))
+    rows += non_digit_rows()
     limits = sorted({0.5, model.config.confidence_threshold, 0.9})
-    columns = [
-        "accuracy",
-        "ECE",
-        "AUROC",
-        *(f"confidence >= {limit:g}" for limit in limits),
-        "blank",
-    ]
-    table, lines = [], []
+    shares = [f"confidence >= {limit:g}" for limit in limits]
+    columns = ["accuracy", "ECE", "AUROC", *shares, "blank"]
+    table, lines = {}, [print_head("images", "count", *columns)]
 
-    def show(line: str) -> None:
-        print(line, flush=True)
-        lines.append(line)
+    def wanted(name: str) -> bool:
+        return any(part in name for part in options.rows)
 
-    show(f"| images | count | {' | '.join(columns)} |\n|---{'|---:' * (len(columns) + 1)}|")
+    def answer(pixel_values: torch.Tensor) -> np.ndarray:
+        return np.concatenate([probabilities(model, batch) for batch in pixel_values.split(500)])
 
     def add(name: str, count: int, figures: dict[str, float]) -> None:
         cells = [f"{figures[c]:.2%}" if c in figures else "" for c in columns]
-        show(f"| {name} | {count:,} | {' | '.join(cells)} |")
-        table.append({"images": name, "count": count, **figures})
+        lines.append(print_row(name, f"{count:,}", *cells))
+        table[name] = figures
 
-    def wanted(name: str) -> bool:
-        return any(part in name for part in arguments.rows)
-
-    count = min(arguments.max_samples or len(mnist), len(mnist))
-    raw = probabilities(model, mnist.images[:count, None] / 255)
-    framed = probabilities(model, frame(rows[0], count, processor, arguments.num_proc))
+    count = min(options.max_samples or len(mnist), len(mnist))
+    of_digits = answer(frame(rows[0], count, processor, options.num_proc)).max(1)
     if wanted(name := "MNIST, raw pixels, without the processor"):
-        add(name, count, measure(raw, mnist.labels[:count].numpy(), None, limits))
-    for row in filter(lambda row: wanted(row.name), [*rows, *non_digits]):
-        count = min(arguments.max_samples or len(row.sources), len(row.sources))
-        pixel_values = frame(row, count, processor, arguments.num_proc)
-        answers = probabilities(model, pixel_values)
+        raw = answer(mnist.images[:count, None] / 255)
+        add(name, count, measure(raw, mnist.labels[:count].numpy(), of_digits, limits))
+    for row in filter(lambda row: wanted(row.name), rows):
+        count = min(options.max_samples or len(row.sources), len(row.sources))
+        framed = frame(row, count, processor, options.num_proc)
+        answers = answer(framed)
         labels = None if row.labels is None else row.labels[:count]
-        figures = measure(answers, labels, framed.max(1), limits)
-        figures["blank"] = (pixel_values.flatten(1).amax(1) == 0).float().mean().item()
+        figures = measure(answers, labels, of_digits, limits)
+        figures["blank"] = (framed.flatten(1).amax(1) == 0).float().mean().item()
         add(row.name, count, figures)
-        if row.name == f"{MNIST_C}, canny_edges" and wanted(MNIST_C):
-            corrupted = table[-len(CORRUPTIONS) :]
-            mean = {key: float(np.mean([line[key] for line in corrupted])) for key in figures}
+        corrupted = [table[name] for name in table if name.startswith(MNIST_C)]
+        if row.name.endswith("canny_edges") and len(corrupted) == len(CORRUPTIONS):
+            mean = {key: np.mean([line[key] for line in corrupted]) for key in figures}
             add(f"{MNIST_C}, mean of the fifteen", count, mean)
-        if arguments.save_errors is not None:
-            arguments.save_errors.mkdir(parents=True, exist_ok=True)
-            file = re.sub(r"\W+", "_", row.name) + ".png"
-            contact_sheet(row, pixel_values, answers).save(arguments.save_errors / file)
-    if arguments.output is not None:
-        arguments.output.write_text("\n".join(lines) + "\n")
-    if arguments.update_card:
-        folder = Path(arguments.model_name_or_path)
-        (folder / BENCHMARK_FILE).write_text("\n".join(lines) + "\n")
+        if options.save_errors:
+            save_errors(row, framed, answers, options.save_errors)
+    for file in filter(None, (options.output, options.update_card and folder / BENCHMARK_FILE)):
+        Path(file).write_text("\n".join(lines) + "\n")
+    if options.update_card:
         write_model_card(folder)
 
 

@@ -1,21 +1,18 @@
 """Digits on sheets of kinds that photographs and forms have; none of this code makes training data.
 
-    image = dim(digit, np.random.default_rng(0))  # (28, 28) uint8 -> an RGB image
+    image = KINDS["dim light"](digit, np.random.default_rng(0))  # (28, 28) uint8 -> an RGB image
 
 Each function is one kind. `glare` and `wood` are of kinds that nothing in training simulates.
 """
 
-from io import BytesIO
-
 import numpy as np
+from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageEnhance, ImageOps
 from scipy import ndimage
 
-from benchmarks.images import CANVAS, pen_drawing, photograph
+from benchmarks.images import CANVAS, as_jpeg, from_levels, pen_drawing, photograph
 
 NO_DIGIT = np.zeros((28, 28), np.uint8)
-
-Generator = np.random.Generator
 
 
 def small_drawing(digit: np.ndarray, rng: Generator) -> Image.Image:
@@ -29,22 +26,13 @@ def small_drawing(digit: np.ndarray, rng: Generator) -> Image.Image:
 
 def drawn_or_photographed(ink: Image.Image, rng: Generator) -> Image.Image:
     """Half of them are photographs."""
-    if rng.random() < 0.5:
-        return ImageOps.invert(ink).convert("RGB")
-    return photograph(ink, rng).convert("RGB")
-
-
-def as_jpeg(image: Image.Image) -> Image.Image:
-    """An image as a camera's file has it."""
-    file = BytesIO()
-    image.save(file, "JPEG", quality=85)
-    return Image.open(file).convert("RGB")
+    return photograph(ink, rng) if rng.random() >= 0.5 else ImageOps.invert(ink).convert("RGB")
 
 
 def photo(digit: np.ndarray, rng: Generator) -> Image.Image:
     """A photograph of a digit that a pen has drawn, or of an empty sheet if there is none."""
     ink = pen_drawing(digit, rng) if digit.any() else Image.new("L", (CANVAS, CANVAS))
-    return photograph(ink, rng).convert("RGB")
+    return photograph(ink, rng)
 
 
 def dim(digit: np.ndarray, rng: Generator) -> Image.Image:
@@ -55,8 +43,7 @@ def dim(digit: np.ndarray, rng: Generator) -> Image.Image:
 def straightened(digit: np.ndarray, rng: Generator) -> Image.Image:
     """Rotated by 1 to 8 degrees, as by a scanner's app: its corners have one colour."""
     image = photo(digit, rng)
-    corner = image.getpixel((3, 3))
-    fill = [corner, (255, 255, 255), (0, 0, 0)][rng.integers(3)]
+    fill = [image.getpixel((3, 3)), (255, 255, 255), (0, 0, 0)][rng.integers(3)]
     angle = rng.choice([-1, 1]) * rng.uniform(1, 8)
     return image.rotate(angle, Image.Resampling.BICUBIC, fillcolor=fill)
 
@@ -65,9 +52,7 @@ def pasted(digit: np.ndarray, rng: Generator) -> Image.Image:
     """On a page of one colour, of which it takes 40 to 80% of each side."""
     image = photo(digit, rng)
     size = np.int64(image.size / rng.uniform(0.4, 0.8, 2))
-    page = Image.new(
-        "RGB", tuple(size.tolist()), [(255, 255, 255), (225, 228, 235)][rng.integers(2)]
-    )
+    page = Image.new("RGB", tuple(size.tolist()), ["white", "#e1e4eb"][rng.integers(2)])
     page.paste(image, tuple(rng.integers(0, size - image.size + 1).tolist()))
     return page
 
@@ -75,13 +60,13 @@ def pasted(digit: np.ndarray, rng: Generator) -> Image.Image:
 def framed(digit: np.ndarray, rng: Generator) -> Image.Image:
     """In a box or a circle that somebody has drawn around it."""
     ink = small_drawing(digit, rng)
-    left, top, right, bottom = np.add(ink.getbbox(), rng.uniform(12, 35) * np.array([-1, -1, 1, 1]))
+    box = np.add(ink.getbbox(), rng.uniform(12, 35) * np.array([-1, -1, 1, 1]))
     pen, width = ImageDraw.Draw(ink), int(rng.integers(2, 9))
     if rng.random() < 0.5:
-        pen.rounded_rectangle((left, top, right, bottom), rng.uniform(0, 12), None, 255, width)
+        pen.rounded_rectangle(tuple(box), rng.uniform(0, 12), None, 255, width)
     else:
-        wide, tall = 0.21 * (right - left), 0.21 * (bottom - top)  # of an ellipse around a box
-        pen.ellipse((left - wide, top - tall, right + wide, bottom + tall), None, 255, width)
+        out = 0.21 * (box[2:] - box[:2])  # of an ellipse around a box
+        pen.ellipse((*(box[:2] - out), *(box[2:] + out)), None, 255, width)
     return drawn_or_photographed(ink, rng)
 
 
@@ -109,8 +94,7 @@ def margin(digit: np.ndarray, rng: Generator) -> Image.Image:
     left, _, right, _ = ink.getbbox()
     width = int(rng.integers(2, 16))
     room = [x for x in (left - width - 4, right + width + 4) if width < x < CANVAS - width]
-    at = room[rng.integers(len(room))]
-    lean = rng.uniform(-0.01, 0.01) * CANVAS
+    at, lean = room[rng.integers(len(room))], rng.uniform(-0.01, 0.01) * CANVAS
     ImageDraw.Draw(ink).line((at - lean, -5, at + lean, CANVAS + 5), 255, width)
     return drawn_or_photographed(ink, rng)
 
@@ -118,10 +102,9 @@ def margin(digit: np.ndarray, rng: Generator) -> Image.Image:
 def faint_stroke(digit: np.ndarray, rng: Generator) -> Image.Image:
     """A drawing whose upper or lower third has a quarter to a half of the contrast."""
     ink = np.array(pen_drawing(digit, rng), np.float32)
-    rows = np.flatnonzero(ink.any(1))
-    third = rows[0] + np.ptp(rows) / 3
-    y = np.arange(len(ink))
-    faint = y < third if rng.random() < 0.5 else y > rows[-1] - np.ptp(rows) / 3
+    rows, y = np.flatnonzero(ink.any(1)), np.arange(len(ink))
+    third = np.ptp(rows) / 3
+    faint = y < rows[0] + third if rng.random() < 0.5 else y > rows[-1] - third
     ink[faint] *= rng.uniform(0.25, 0.5)
     return ImageOps.invert(Image.fromarray(np.uint8(ink)))
 
@@ -134,7 +117,7 @@ def tight_crop(digit: np.ndarray, rng: Generator) -> Image.Image:
     soft = ndimage.gaussian_filter(np.asarray(ink, np.float32) / 255, rng.uniform(2, 5))
     background, strength = rng.uniform(0.6, 0.95), rng.uniform(0.4, 0.9)
     grey = background * (1 - strength * soft) + rng.normal(0, 0.012, soft.shape)
-    return as_jpeg(Image.fromarray(np.uint8(grey.clip(0, 1) * 255)).convert("RGB"))
+    return as_jpeg(from_levels(grey).convert("RGB"))
 
 
 def squared(digit: np.ndarray, rng: Generator) -> Image.Image:
@@ -142,13 +125,11 @@ def squared(digit: np.ndarray, rng: Generator) -> Image.Image:
     image = photo(digit, rng)
     spacing, strength = rng.uniform(0.07, 0.2) * min(image.size), rng.uniform(0.15, 0.4)
     y, x = np.mgrid[: image.height, : image.width]
-    tilt = rng.uniform(-0.05, 0.05)
-    lines = np.zeros(x.shape)
+    tilt, lines = rng.uniform(-0.05, 0.05), 0
     for along in (x + tilt * y, y - tilt * x):
         away = np.abs((along + rng.uniform(0, spacing)) % spacing - spacing / 2)
-        lines = np.maximum(
-            lines, (rng.uniform(0.4, 1.2) * image.width / 400 + 0.5 - away).clip(0, 1)
-        )
+        half = rng.uniform(0.4, 1.2) * image.width / 400 + 0.5
+        lines = np.maximum(lines, (half - away).clip(0, 1))
     tinted = strength * lines[..., None] * rng.permutation([1, 0.8, 0.5])
     return as_jpeg(Image.fromarray(np.uint8(np.asarray(image) * (1 - tinted))))
 
@@ -183,9 +164,7 @@ def wood(digit: np.ndarray, rng: Generator) -> Image.Image:
     fibres = ndimage.gaussian_filter(rng.normal(0, 1, x.shape), (12, 0.7))
     grain = 1 - rng.uniform(0.05, 0.14) * (rings + 1) / 2 + rng.uniform(0.1, 0.3) * fibres
     board = np.array([0.8, 0.62, 0.42]) * rng.uniform(0.75, 1.1) * grain[..., None]
-    pixels = board * (1 - ink * rng.uniform(0.7, 0.95))
-    image = Image.fromarray(np.uint8(pixels.clip(0, 1) * 255))
-    return as_jpeg(image)
+    return as_jpeg(from_levels(board * (1 - ink * rng.uniform(0.7, 0.95))))
 
 
 def empty(_: object, rng: Generator) -> Image.Image:
@@ -194,22 +173,9 @@ def empty(_: object, rng: Generator) -> Image.Image:
     return kinds[rng.integers(len(kinds))](NO_DIGIT, rng)
 
 
-def empty_with_glare(_: object, rng: Generator) -> Image.Image:
-    """A photograph of an empty sheet that reflects a lamp."""
-    return glare(NO_DIGIT, rng)
-
-
 KINDS = {
-    "dim light": dim,
-    "straightened": straightened,
-    "pasted on a page": pasted,
-    "framed": framed,
-    "in a row of cells": cells,
-    "beside a margin": margin,
-    "faint stroke": faint_stroke,
-    "tight crop": tight_crop,
-    "squared paper": squared,
-    "hard shadow": shadow,
-    "glare, not simulated": glare,
-    "wood, not simulated": wood,
-}
+    "dim light": dim, "straightened": straightened, "pasted on a page": pasted, "framed": framed,
+    "in a row of cells": cells, "beside a margin": margin, "faint stroke": faint_stroke,
+    "tight crop": tight_crop, "squared paper": squared, "hard shadow": shadow,
+    "glare, not simulated": glare, "wood, not simulated": wood,
+}  # fmt: skip

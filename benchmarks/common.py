@@ -1,0 +1,75 @@
+"""What the benchmarks share: options, tables, times, runs of train.py, calls of the app."""
+
+import argparse
+import base64
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+
+import httpx
+
+from scripts.serve import ROOT
+
+DATASET = ("ylecun/mnist", "MNIST on the Hub or in a local folder")
+SHEET_URL = "/gradio_api/component_server/"
+
+
+def parse(about: str, **options: tuple) -> argparse.Namespace:
+    """The command line of a benchmark, whose docstring is `about`.
+
+    Of each option the default, whose type its value has, and a help text. False makes a flag, and a
+    list takes several words.
+    """
+    parser = argparse.ArgumentParser(description=about.splitlines()[0])
+    for name, (default, text) in options.items():
+        kind = {"type": type(default)}
+        if isinstance(default, bool | list):
+            kind = {"nargs": "+"} if default else {"action": "store_true"}
+        parser.add_argument(f"--{name}", default=default, help=f"{text} (%(default)s)", **kind)
+    return parser.parse_args()
+
+
+def print_row(*cells: object) -> str:
+    """Print a line of a table, and give it."""
+    line = f"| {' | '.join(map(str, cells))} |"
+    print(line, flush=True)
+    return line
+
+
+def print_head(*names: object) -> str:
+    """Print a table's first two lines, and give them: all columns but the first are of numbers."""
+    line = f"|---{'|---:' * (len(names) - 1)}|"
+    head = print_row(*names)
+    print(line, flush=True)
+    return f"{head}\n{line}"
+
+
+def times_ms(call: Callable[[], object], calls: int) -> list[float]:
+    """Milliseconds of each of so many calls."""
+    times = []
+    for _ in range(calls):
+        start = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - start))
+    return times
+
+
+def data_url(png: bytes) -> str:
+    """A PNG as the page sends it."""
+    return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def sheet_call(app_url: str) -> dict[str, object]:
+    """What calls the sheet's function: posted as JSON to `SHEET_URL`, beside `data`, a drawing."""
+    components = httpx.get(f"{app_url}/config").json()["components"]
+    sheet = next(c["id"] for c in components if c["props"].get("elem_id") == "sheet")
+    return {"component_id": sheet, "fn_name": "read_sheet", "session_hash": "benchmark"}
+
+
+def run_train_py(words: str, dataset_name: str, seed: int, **flags: object) -> None:
+    """Run train.py with these flags, those that hold paths by name; an error if it fails."""
+    flags |= {"dataset_name": dataset_name, "seed": seed}
+    given = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, str(ROOT / "train.py"), *words.split(), *given]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
