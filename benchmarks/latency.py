@@ -2,24 +2,20 @@
 
     python -m benchmarks.latency
 
-The app starts from `python app.py` to its first answer over HTTP. Then headless Chromium on the
-same machine loads its page, each time in a fresh browser context. The sheet works as soon as it is
-painted. In mid-stroke, with the pen moving at every frame, one pointer event is timed from its
-dispatch until the page shows the answer that includes it: the sheet's own delay, a call that is
-still under way, the round trip to the server, and one frame. The reference is the same call alone,
-over HTTP.
+The app starts from `python app.py` to its first answer over HTTP. Then headless Chromium loads its
+page, each time in a fresh browser context, until the sheet is painted. In mid-stroke, with the pen
+moving at every frame, one pointer event is timed from its dispatch until the page shows the answer
+that includes it. The reference is the same call alone, over HTTP.
 """
 
-import argparse
-import base64
-import json
 import time
-import urllib.request
 from itertools import pairwise
 
+import httpx
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
+from benchmarks import common
 from scripts.browser import launch_chromium
 from scripts.serve import serve_app
 from scripts.strokes import FIVE, growing, sent_by_sheet
@@ -77,14 +73,13 @@ def load_page(browser: Browser, url: str) -> float:
 
 def time_strokes(browser: Browser, url: str, events: int) -> list[float]:
     """Milliseconds from a pointer event in mid-stroke to the answer that includes it."""
-    rng = np.random.default_rng(0)
+    rng, times = np.random.default_rng(0), []
     with browser.new_context() as context:
         page = context.new_page()
         page.goto(url)
         box = page.locator("#sheet canvas").bounding_box()
         side = box["height"]
         corner = (box["x"] + (box["width"] - side) / 2, box["y"])
-        times = []
         for _ in range(events):
             # Part of a 5 at a pen's pace, of random length: calls are under way at its end.
             path = np.concatenate([np.linspace(*ends, 10) for ends in pairwise(FIVE[0])])
@@ -99,41 +94,30 @@ def time_strokes(browser: Browser, url: str, events: int) -> list[float]:
 
 def time_calls(url: str, calls: int) -> list[float]:
     """Milliseconds of calls of the sheet's function over HTTP, one after the other."""
-    config = json.load(urllib.request.urlopen(f"{url}/config"))["components"]
-    sheet = next(c["id"] for c in config if c["props"].get("elem_id") == "sheet")
-    image = base64.b64encode(sent_by_sheet(growing(FIVE, 1)[0])).decode()
-    drawing = {"image": f"data:image/png;base64,{image}", "resting": False}
-    body = {"data": drawing, "component_id": sheet, "fn_name": "read_sheet", "session_hash": "x"}
-    request = urllib.request.Request(
-        f"{url}/gradio_api/component_server/",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        urllib.request.urlopen(request).read()
-        times.append(1000 * (time.perf_counter() - start))
-    return times
+    drawing = {"image": common.data_url(sent_by_sheet(growing(FIVE, 1)[0])), "resting": False}
+    body = common.sheet_call(url) | {"data": drawing}
+    with httpx.Client(base_url=url, timeout=60) as http:
+        return common.times_ms(lambda: http.post(common.SHEET_URL, json=body), calls)
 
 
 def main() -> None:
     """Print the table."""
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--starts", type=int, default=3, help="how often the app is started")
-    parser.add_argument("--loads", type=int, default=10, help="how often the page is loaded")
-    parser.add_argument("--events", type=int, default=200, help="pointer events that are timed")
-    arguments = parser.parse_args()
-    times = {"start of the app": [time_start() for _ in range(arguments.starts)]}
+    options = common.parse(
+        __doc__,
+        starts=(3, "how often the app is started"),
+        loads=(10, "how often the page is loaded"),
+        events=(200, "pointer events that are timed"),
+    )
+    times = {"start of the app": [time_start() for _ in range(options.starts)]}
     with sync_playwright() as playwright, serve_app() as (url, _):
         browser = launch_chromium(playwright)
-        times["load to sheet"] = [load_page(browser, url) for _ in range(arguments.loads)]
-        times["pointer event to answer"] = time_strokes(browser, url, arguments.events)
-        times["the call alone"] = time_calls(url, arguments.events)
-    print("| milliseconds | n | p50 | p95 |\n|---|---:|---:|---:|")
+        times["load to sheet"] = [load_page(browser, url) for _ in range(options.loads)]
+        times["pointer event to answer"] = time_strokes(browser, url, options.events)
+        times["the call alone"] = time_calls(url, options.events)
+    common.print_head("milliseconds", "n", "p50", "p95")
     for name, column in times.items():
         p50, p95 = np.percentile(column, [50, 95])
-        print(f"| {name} | {len(column)} | {p50:.0f} | {p95:.0f} |")
+        common.print_row(name, len(column), f"{p50:.0f}", f"{p95:.0f}")
     event, call = (np.median(times[n]) for n in ("pointer event to answer", "the call alone"))
     print(f"\nratio of an event's answer to the call alone: {event / call:.2f}")
 
