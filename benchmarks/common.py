@@ -39,9 +39,8 @@ def print_row(*cells: object) -> str:
 
 def print_head(*names: object) -> str:
     """Print a table's first two lines, and give them: all columns but the first are of numbers."""
-    line = f"|---{'|---:' * (len(names) - 1)}|"
-    head = print_row(*names)
-    print(line, flush=True)
+    head, line = print_row(*names), f"|---{'|---:' * (len(names) - 1)}|"
+    print(line)
     return f"{head}\n{line}"
 
 

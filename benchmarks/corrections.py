@@ -27,7 +27,7 @@ from training.handwriting import draw, random_pen_width, vary
 
 FLAGS = (
     "--do_train --max_train_samples 10000 --num_train_epochs 4 --learning_rate 3e-4 "
-    "--distillation_share 0 --save_strategy no"
+    "--distillation_share 0 --save_strategy no" + " --bf16" * has_bf16()
 )
 # Points x, y, and 1 for a corner, as in training/strokes.txt.
 X = (8, 88, 88, 50, 30, 18, 30, 85)
@@ -65,11 +65,9 @@ def main() -> None:
 
     def add(name: str, folder: Path, *counts: object) -> None:
         model = load_pretrained(str(folder))
-        style, mnist = (
-            predict_all(model, held_out)[1] == 7,
-            predict_all(model, test.images)[1] == test.labels,
-        )
-        print_row(name, *counts, f"{style.double().mean():.1%}", f"{mnist.double().mean():.2%}")
+        style = (predict_all(model, held_out)[1] == 7).double().mean()
+        mnist = (predict_all(model, test.images)[1] == test.labels).double().mean()
+        print_row(name, *counts, f"{style:.1%}", f"{mnist:.2%}")
 
     print(f"python train.py --model_name_or_path model {FLAGS} --corrections FOLDER\n")
     print_head("model", "corrections", "left out", "style, held-out", "MNIST test")
@@ -82,9 +80,7 @@ def main() -> None:
             if given is not None:
                 keep(images, given, kept)
                 flags["corrections"] = kept
-            run_train_py(
-                FLAGS + " --bf16" * has_bf16(), options.dataset_name, options.seed, **flags
-            )
+            run_train_py(FLAGS, options.dataset_name, options.seed, **flags)
             told = json.loads((output / "run.json").read_text())["corrections"] or {}
             add(name, output, told.get("images", 0), told.get("left_out", 0))
     confidence, answer = predict_all(load_pretrained(str(RELEASED_MODEL)), test.images)

@@ -41,10 +41,12 @@ def encode(image: Image.Image, kind: str) -> bytes:
 
 def png_bomb(width: int, height: int) -> bytes:
     """A PNG of a few kilobytes that claims many white pixels, and holds up to 20,000 x 20,000."""
-    png = bytearray(encode(Image.new("1", (min(width, 20_000), min(height, 20_000)), 1), "PNG"))
-    png[16:24] = struct.pack(">II", width, height)
-    png[29:33] = struct.pack(">I", zlib.crc32(png[12:29]))
-    return bytes(png)
+    rows = (b"\0" + b"\xff" * (min(width, 20_000) // 8)) * min(height, 20_000)
+    header = b"IHDR" + struct.pack(">IIBBBBB", width, height, 1, 0, 0, 0, 0)
+    png = b"\x89PNG\r\n\x1a\n"
+    for chunk in header, b"IDAT" + zlib.compress(rows, 9), b"IEND":
+        png += struct.pack(">I", len(chunk) - 4) + chunk + struct.pack(">I", zlib.crc32(chunk))
+    return png
 
 
 def uploaded(path: str, **more: str) -> dict:
@@ -57,8 +59,9 @@ IMAGE = Image.open(io.BytesIO(DRAWING)).convert("RGB")
 WHOLE = [encode(IMAGE, kind) for kind in ("PNG", "JPEG", "GIF", "WEBP", "TIFF", "BMP")]
 BOMBS = [png_bomb(20_000, 20_000), png_bomb(8_000, 7_999), png_bomb(2**31 - 1, 2**31 - 1)]
 NAMES = ["a.png", "a.jpg", "../../a.gif", "a.svg", "a\0.tiff", "ä" * 200 + ".bmp"]
-FUNCTIONS = ["postprocess", "__init__", "", "x"]
-SERVER_FILES = ["/etc/passwd", "app.py", str(ROOT / "examples" / "1-a-4-from-MNIST.png")]
+FUNCTIONS = ["read_sheet"] * 20 + ["postprocess", "__init__", "", "x"]
+PATHS = ["/etc/passwd", "app.py", str(ROOT / "examples" / "1-a-4-from-MNIST.png"), "..", ""]
+ADDRESSES = ["file:///etc/passwd", "http://127.0.0.1:1/", "http://169.254.169.254/", "ftp://x/y"]
 LONG = "9" * 20_000_000
 NO_IMAGES = [
     *(b"", b"\0" * 100_000, b"This is no image.", b"PK\3\4" + b"\0" * 100),
@@ -67,19 +70,13 @@ NO_IMAGES = [
     b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n(/etc/passwd) (r) file\n",
 ]
 PNG = data_url(b"")
-NO_SHEETS = [
-    *(None, 7, True, [], {}, "x", PNG, [PNG], {"image": None, "resting": True}, {"image": 7}),
-    *({"image": image, "resting": True} for image in (
-        PNG, PNG + "AAAA", PNG + "A" * 1_000_000, "data:text/html;base64,PGI+", "/etc/passwd",
-        "file:///etc/passwd", uploaded("/etc/passwd"), "\0" * 1000, [[[[[[]]]]]], LONG,
-        *map(data_url, BOMBS))),
-    {"image": data_url(DRAWING)}, {"image": data_url(DRAWING), "resting": [[7]]},
-]  # fmt: skip
-NOT_UPLOADED = [
-    *({"path": path} for path in SERVER_FILES), *map(uploaded, [*SERVER_FILES, "..", ""]),
-    *(uploaded("x", url=url) for url in (
-        "file:///etc/passwd", "http://127.0.0.1:1/", "http://169.254.169.254/", "ftp://x/y")),
-    {"url": "data:image/png;base64,AAAA"}, {}, [], 7, "x", *SERVER_FILES, LONG,
+VALUES = [*PATHS, *ADDRESSES, PNG, [PNG], PNG + "AAAA", PNG + "A" * 1_000_000, "\0" * 1000, LONG,
+          "data:text/html;base64,PGI+", [[[[[[]]]]]], None, 7, True, [], {}, "x"]  # fmt: skip
+SHEETS = [*VALUES, uploaded("/etc/passwd"), *map(data_url, [*BOMBS, DRAWING])]
+WRONG = [
+    *VALUES, *({"image": value, "resting": [[7]]} for value in SHEETS), {"image": 7},
+    *({"path": path} for path in PATHS), *map(uploaded, PATHS),
+    *(uploaded("x", url=url) for url in ADDRESSES), {"url": PNG + "AAAA"},
 ]  # fmt: skip
 NO_JSON = [b"", b"{", b"[" * 100_000, b'{"data":' * 50_000, b"\xff\xfe", LONG.encode(),
            b'{"data": null}', b'{"data": []}', b'{"data": [1, 2, 3, 4]}', b"null"]  # fmt: skip
@@ -92,7 +89,7 @@ def mutate(content: bytes, rng: random.Random) -> bytes:
         start = rng.randrange(min(rng.choice([64, 10**9]), len(data) + 1))
         stop = rng.choices([start, start + rng.choice([1, 4, 64]), len(data)], [4, 8, 1])[0]
         part, other = data[start:stop], rng.choice(WHOLE)[: rng.randrange(1, 200)]
-        kinds = [rng.randbytes(len(part)), part * 2, part * 100, b"\xff\xff\xff\x7f", other, b""]
+        kinds = [rng.randbytes(len(part)), part[:64] * 100, b"\xff\xff\xff\x7f", other, b""]
         data[start:stop] = rng.choice(kinds)
     return bytes(data)
 
@@ -114,16 +111,13 @@ class Attacker:
     def upload(self, content: bytes, name: str) -> str:
         """Send a file and ask `/predict` for its digit."""
         paths = self.post("upload", files={"files": (name, content)})
-        return paths if isinstance(paths, str) else self.predict(uploaded(paths[0]))
+        return paths if isinstance(paths, str) else self.call([uploaded(paths[0])])
 
-    def predict(self, image: object) -> str:
-        """Call `/predict` with any JSON."""
-        return self.call(json.dumps({"data": [image]}).encode())
-
-    def call(self, body: bytes) -> str:
-        """Call `/predict` with any bytes."""
+    def call(self, data: object) -> str:
+        """Call `/predict` with any JSON, or with any bytes."""
+        content = data if isinstance(data, bytes) else json.dumps({"data": data}).encode()
         headers = {"Content-Type": "application/json"}
-        event = self.post("call/predict", content=body, headers=headers)
+        event = self.post("call/predict", content=content, headers=headers)
         if isinstance(event, str):
             return event
         stream = self.http.get(f"/gradio_api/call/predict/{event['event_id']}").text
@@ -137,10 +131,10 @@ class Attacker:
         text = str(output.get("error"))
         return GRADIO if any(r in text for r in REFUSALS) else f"an error: {text[:200]}"
 
-    def write(self, drawing: object, **call: str) -> str:
+    def write(self, drawing: object, function: str) -> str:
         """Send any JSON as what is on the sheet."""
-        call = self.sheet | {"session_hash": f"{random.getrandbits(64):x}", "data": drawing} | call
-        answer = self.post("component_server/", json=call)
+        call = self.sheet | {"session_hash": f"{random.getrandbits(64):x}", "fn_name": function}
+        answer = self.post("component_server/", json=call | {"data": drawing})
         if isinstance(answer, str):
             return answer
         return SENTENCE if answer["kind"] == "error" else DIGIT
@@ -152,10 +146,9 @@ class Attacker:
             60: lambda: self.upload(mutate(rng.choice(WHOLE), rng), name),
             6: lambda: self.upload(rng.choice(NO_IMAGES), name),
             3: lambda: self.upload(rng.choice(BOMBS), name),
-            20: lambda: self.write(rng.choice(NO_SHEETS)),
-            5: lambda: self.predict(rng.choice(NOT_UPLOADED)).replace(DIGIT, LEAK),
+            24: lambda: self.write(rng.choice(WRONG), rng.choice(FUNCTIONS)),
+            5: lambda: self.call([rng.choice(WRONG)]).replace(DIGIT, LEAK),
             2: lambda: self.call(rng.choice(NO_JSON)),
-            4: lambda: self.write(SERVER_FILES[0], fn_name=rng.choice(FUNCTIONS)),
         }
         return rng.choices([*kinds.values()], [*kinds])[0]()
 

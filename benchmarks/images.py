@@ -4,7 +4,6 @@ Every function draws from a random generator, so that a seed gives the same imag
 means a PIL image of mode L, 0 (background) to 255 (ink).
 """
 
-from collections.abc import Sequence
 from colorsys import hsv_to_rgb
 from io import BytesIO
 from pathlib import Path
@@ -202,7 +201,7 @@ def _draw(points: np.ndarray, rng: Generator, pens: tuple[float, float]) -> Imag
     return _stroke((points - points.min(0)) * scale + corner, pen)
 
 
-def _stroke(points: np.ndarray, pen: float, size: Sequence[int] = (CANVAS, CANVAS)) -> Image.Image:
+def _stroke(points: np.ndarray, pen: float, size: tuple = (CANVAS, CANVAS)) -> Image.Image:
     """A round pen's ink at points (N, 2) on a canvas of that width and height, smooth edges."""
     finer = 4
     ink = Image.new("L", (int(size[0]) * finer, int(size[1]) * finer))

@@ -4,8 +4,8 @@
 
 Each visitor calls as the page does: one call at a time, the next when the answer is there, but no
 sooner than 50 ms after the last. Beside them, uncounted, one leaves before the answer and returns,
-again and again, and one uploads a file a few bytes at a time. The reference is the same app, asked
-as Gradio's own components are: by an upload, its queue and a stream of events.
+again and again. The reference is the same app, asked as Gradio's own components are: by an upload,
+its queue and a stream of events.
 """
 
 import asyncio
@@ -30,9 +30,8 @@ async def ask_sheet(call: dict, http: httpx.AsyncClient, n: int) -> None:
     """Wait for the answer of the sheet's function to drawing n; an error if there is none."""
     # A 5 has two strokes: at the end of each the pen rests.
     drawing = {"image": data_url(PNGS[n]), "resting": n in (13, 19)}
-    answer = await http.post(
-        SHEET_URL, json=call | {"data": drawing, "session_hash": str(id(http))}
-    )
+    body = call | {"data": drawing, "session_hash": str(id(http))}
+    answer = await http.post(SHEET_URL, json=body)
     if answer.raise_for_status().json()["kind"] not in ("answer", "doubt"):
         raise RuntimeError("no digit")
 
@@ -82,20 +81,11 @@ async def run(
             samples.append(memory(pid))
             await asyncio.sleep(1)
 
-    async def trickle():
-        yield b'--x\r\nContent-Disposition: form-data; name="files"; filename="a.png"\r\n\r\n'
-        while time.monotonic() < until:
-            yield b"0" * 16
-            await asyncio.sleep(0.2)
-        yield b"\r\n--x--\r\n"
-
     http, *others = [browser() for _ in range(visitors + 1)]
     for n in range(len(PNGS)):  # the first calls are slower: not timed
         await ask(call, http, n)
     until, busy = time.monotonic() + seconds, processor_time(pid)
-    headers = {"Content-Type": "multipart/form-data; boundary=x"}
-    upload = http.post("/gradio_api/upload", content=trickle(), headers=headers)
-    _, _, _, *times = await asyncio.gather(upload, vanish(), watch_memory(), *map(draw, others))
+    _, _, *times = await asyncio.gather(vanish(), watch_memory(), *map(draw, others))
     busy = processor_time(pid) - busy
     every, counts = np.concatenate(times), list(map(len, times))
     p50, p95, longest = 1000 * np.percentile(every, [50, 95, 100])

@@ -19,6 +19,7 @@ from skimage.feature import canny
 
 SIDE = 28
 COLUMNS = np.arange(SIDE)
+SIDES = (-0.4, 0.4)  # radians
 
 
 def corrupt(change: Callable, digit: np.ndarray, rng: Generator) -> np.ndarray:
@@ -44,18 +45,6 @@ def motion_blur(x: np.ndarray, rng: Generator) -> np.ndarray:
     steps = np.stack([lengths * np.sin(angle), lengths * np.cos(angle)], axis=1)
     trail = [ndimage.shift(x, step, order=1, mode="nearest") for step in steps]
     return np.average(trail, axis=0, weights=np.exp(-(lengths**2) / (2 * 3**2)))
-
-
-def shear(x: np.ndarray, rng: Generator) -> np.ndarray:
-    """Sheared by 0.4 radians to either side."""
-    angle = rng.choice([-0.4, 0.4])
-    return _warp(x, [[np.cos(angle), 0], [-np.sin(angle), 1]])
-
-
-def rotate(x: np.ndarray, rng: Generator) -> np.ndarray:
-    """Rotated by 0.4 radians (23 degrees) to either side."""
-    angle = rng.choice([-0.4, 0.4])
-    return _warp(x, [[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
 
 
 def spatter(x: np.ndarray, rng: Generator) -> np.ndarray:
@@ -133,10 +122,14 @@ CHANGES = {
     ),
     "glass_blur": glass_blur,
     "motion_blur": motion_blur,
-    "shear": shear,
+    # Sheared by 0.4 radians to either side.
+    "shear": lambda x, rng: _warp(x, [[np.cos(a := rng.choice(SIDES)), 0], [-np.sin(a), 1]]),
     # Shrunk to 70%.
     "scale": lambda x, rng: _warp(x, np.eye(2) / 0.7),
-    "rotate": rotate,
+    # Rotated by 0.4 radians (23 degrees) to either side.
+    "rotate": lambda x, rng: _warp(
+        x, [[np.cos(a := rng.choice(SIDES)), np.sin(a)], [-np.sin(a), np.cos(a)]]
+    ),
     # Half of the range added to every pixel.
     "brightness": lambda x, rng: x + 0.5,
     # Moved by 3 pixels along both axes.

@@ -64,7 +64,7 @@ class Row(NamedTuple):
     """One kind of image."""
 
     name: str  # in the table
-    view: Callable[[Any, Generator], Image.Image]  # makes the image from a source
+    view: Callable[[Any, Generator], Image.Image | np.ndarray]  # makes the image from a source
     sources: Sequence  # what the images are made from, such as (28, 28) uint8 digits
     labels: np.ndarray | None = None  # (N,) int64 digits, or None where the images are non-digits
 
@@ -77,6 +77,11 @@ def load_mnist(options: Namespace) -> MnistDataset:
     return carve_validation(mnist, share, options.seed)[1] if share else mnist
 
 
+def as_it_is(source: np.ndarray, rng: Generator) -> np.ndarray:
+    """An image that needs no change."""
+    return source
+
+
 def digit_rows(digits: np.ndarray, labels: np.ndarray) -> list[Row]:
     """The rows of digits: MNIST's (N, 28, 28) uint8 and what is made from them, and UCI's."""
 
@@ -87,10 +92,10 @@ def digit_rows(digits: np.ndarray, labels: np.ndarray) -> list[Row]:
         return images.photograph(images.pen_drawing(digit, rng), rng, ruled)
 
     def coarse(digit, rng):
-        return digit.resize((16, 16), Image.Resampling.BICUBIC)
+        return Image.fromarray(digit).resize((16, 16), Image.Resampling.BICUBIC)
 
     uci = load_digits()
-    scans = [Image.fromarray(np.uint8(np.round(image / 16 * 255))) for image in uci.images]
+    scans = np.uint8(np.round(uci.images / 16 * 255))
     slow = {
         "drawing, pen 6-20": drawing,
         "drawing, brush 22": partial(drawing, pens=(22, 22)),
@@ -101,18 +106,12 @@ def digit_rows(digits: np.ndarray, labels: np.ndarray) -> list[Row]:
         "photograph of drawing, ruled paper": partial(photograph, ruled=True),
         **{f"sheet, {name}": kind for name, kind in KINDS.items()},
     }
-    pixels = {"MNIST": lambda digit, rng: digit}
-    pixels |= {f"{MNIST_C}, {name}": change for name, change in CORRUPTIONS.items()}
-    fast = [
-        Row(name, lambda d, rng, c=change: Image.fromarray(c(d, rng)), digits, labels)
-        for name, change in pixels.items()
-    ]
     return [
-        fast[0],
-        Row("UCI digits, 8x8", lambda digit, rng: digit, scans, uci.target),
+        Row("MNIST", as_it_is, digits, labels),
+        Row("UCI digits, 8x8", as_it_is, scans, uci.target),
         Row("UCI digits, 16x16", coarse, scans, uci.target),
         *(Row(name, view, digits[:SLOW], labels[:SLOW]) for name, view in slow.items()),
-        *fast[1:],
+        *(Row(f"{MNIST_C}, {name}", c, digits, labels) for name, c in CORRUPTIONS.items()),
     ]
 
 
@@ -166,13 +165,13 @@ def non_digit_rows() -> list[Row]:
         print(f"No row of clothing: there is no {CLOTHING}.\n")
         return rows
     clothes = np.frombuffer(gzip.decompress(CLOTHING.read_bytes()), np.uint8, offset=16)
-    clothing = Row("clothing", lambda c, rng: Image.fromarray(c), clothes.reshape(-1, 28, 28))
-    return [clothing, *rows]
+    return [Row("clothing", as_it_is, clothes.reshape(-1, 28, 28)), *rows]
 
 
 def make_image(view: Callable, source: Any, seed: int) -> Image.Image:
-    """One image, RGB."""
-    return view(source, np.random.default_rng(seed)).convert("RGB")
+    """One image, RGB, of a view that gives an image or its pixels."""
+    image = view(source, np.random.default_rng(seed))
+    return (Image.fromarray(image) if isinstance(image, np.ndarray) else image).convert("RGB")
 
 
 def frame(row: Row, count: int, processor: MnistImageProcessor, num_proc: int) -> torch.Tensor:
@@ -211,13 +210,16 @@ def save_errors(row: Row, framed: torch.Tensor, answers: np.ndarray, folder: str
     the processor did not leave blank count as errors.
     """
     predicted, confidence = answers.argmax(1), answers.max(1)
-    true = [""] * len(row.sources) if row.labels is None else row.labels
-    wrong = framed.flatten(1).any(1) if row.labels is None else predicted != true[: len(answers)]
+    is_digits, true = row.labels is not None, row.labels
+    wrong = predicted != true[: len(answers)] if is_digits else framed.numpy().any((1, 2, 3))
     pictures, captions = [], []
     for n in sorted(np.flatnonzero(wrong), key=lambda n: -confidence[n])[:60]:
         image = make_image(row.view, row.sources[n], n).convert("L")
         pictures += [np.asarray(pad(image, (112, 112))), np.uint8(framed[n, 0] * 255)]
-        captions += [f"#{n}", f"{true[n]} > {predicted[n]}\n{confidence[n]:.2f}"]
+        captions += [
+            f"#{n}",
+            f"{true[n] if is_digits else ''} > {predicted[n]}\n{confidence[n]:.2f}",
+        ]
     Path(folder).mkdir(parents=True, exist_ok=True)
     file = Path(folder, re.sub(r"\W+", "_", row.name) + ".png")
     draw_contact_sheet(pictures, captions, file)
@@ -253,13 +255,14 @@ def main() -> None:
         lines.append(print_row(name, f"{count:,}", *cells))
         table[name] = figures
 
-    count = min(options.max_samples or len(mnist), len(mnist))
+    most = options.max_samples or None
+    count = len(mnist.images[:most])
     of_digits = answer(frame(rows[0], count, processor, options.num_proc)).max(1)
     if wanted(name := "MNIST, raw pixels, without the processor"):
         raw = answer(mnist.images[:count, None] / 255)
         add(name, count, measure(raw, mnist.labels[:count].numpy(), of_digits, limits))
     for row in filter(lambda row: wanted(row.name), rows):
-        count = min(options.max_samples or len(row.sources), len(row.sources))
+        count = len(row.sources[:most])
         framed = frame(row, count, processor, options.num_proc)
         answers = answer(framed)
         labels = None if row.labels is None else row.labels[:count]

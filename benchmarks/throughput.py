@@ -58,43 +58,28 @@ def with_trainer(dataset: MnistDataset, steps: int) -> float:
     """Images a second of train.py's `Trainer`, with its EMA and all."""
     clock = Clock()
     with TemporaryDirectory() as folder:
+        quiet = {"save_strategy": "no", "logging_strategy": "no", "disable_tqdm": True}
+        batch = {"per_device_train_batch_size": BATCH, "max_steps": WARM_UP + steps}
         arguments = MnistTrainingArguments(
-            output_dir=folder,
-            max_steps=WARM_UP + steps,
-            per_device_train_batch_size=BATCH,
-            bf16=has_bf16(),
-            use_cpu=True,
-            save_strategy="no",
-            disable_tqdm=True,
-            logging_strategy="no",
-            distillation_share=0,
+            output_dir=folder, use_cpu=True, bf16=has_bf16(), distillation_share=0, **batch, **quiet
         )
-        MnistTrainer(
-            model=load_model(arguments),
-            args=arguments,
-            augmentation=Augmentation(),
-            train_dataset=dataset,
-            data_collator=lambda batch: batch,
-            callbacks=[clock],
-        ).train()
+        parts = {"augmentation": Augmentation(), "data_collator": lambda batch: batch}
+        model = load_model(arguments)
+        MnistTrainer(model, arguments, train_dataset=dataset, callbacks=[clock], **parts).train()
     return BATCH * steps / (clock.end - clock.start)
 
 
 def main() -> None:
     """Print the ratio."""
-    turns, steps = (5, "how often each is timed"), (60, "that are timed in a turn, of 256 images")
+    turns, steps = (5, "how often each is timed"), (60, "of 256 images in a turn")
     options = parse(__doc__, dataset_name=DATASET, turns=turns, steps=steps)
     keep_freed_memory()
     dataset = to_tensors(load_splits(options.dataset_name)["train"], "image", "label")
-    pairs = np.array(
-        [
-            [time(dataset, options.steps) for time in (bare_loop, with_trainer)]
-            for _ in range(options.turns)
-        ]
-    )
-    ratios = pairs[:, 1] / pairs[:, 0]
+    kinds = {"bare loop": bare_loop, "Trainer": with_trainer}
+    pairs = [[run(dataset, options.steps) for run in kinds.values()] for _ in range(options.turns)]
+    ratios = np.array([trainer / bare for bare, trainer in pairs])
     print_head(f"batch {BATCH}, {torch.get_num_threads()} threads", "images a second")
-    for name, speed in zip(("bare loop", "Trainer"), np.median(pairs, axis=0), strict=True):
+    for name, speed in zip(kinds, np.median(pairs, axis=0), strict=True):
         print_row(name, f"{speed:,.0f}")
     print(f"\nratio: {ratios.mean():.2f} ± {ratios.std(ddof=1):.2f}")
 

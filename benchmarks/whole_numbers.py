@@ -77,13 +77,8 @@ def word(font: str | None, rng: Generator) -> Image.Image:
     return image
 
 
-def drawn(ink: Image.Image, rng: Generator) -> Image.Image:
-    """A drawing, black on white."""
-    return invert(ink)
-
-
 KINDS = {
-    "drawing": drawn,
+    "drawing": lambda ink, rng: invert(ink),
     # of 640 to 1,280 pixels, with the number across it
     "photograph": lambda ink, rng: photograph(pad(ink, (1200, 1200)), rng, sides=(640, 1280)),
     "form": on_a_form,
@@ -162,23 +157,22 @@ def print_non_digits(read: Callable, count: int) -> None:
 
 def print_times(read: Callable, classify: Callable, digits: tuple) -> None:
     """The table of times, of one thread, as ratios to `image-classification` of one digit."""
-    single, five, ten = (
-        [compose(drawn, length, False, seed, digits)[0] for seed in range(TIMED)]
-        for length in (1, 5, 10)
-    )
-    large = [five[0].convert("RGB").resize((4000, 3000))]
+    numbers = {
+        f"{name}, mean of {TIMED}": [
+            compose(KINDS["drawing"], length, False, seed, digits)[0] for seed in range(TIMED)
+        ]
+        for name, length in (("one digit", 1), ("five digits", 5), ("ten digits", 10))
+    }
+    single, five, _ = numbers.values()
+    numbers["five digits, 12 megapixels"] = [five[0].convert("RGB").resize((4000, 3000))]
     print()
     print_head("time as a ratio to image-classification", "")
-    for name, numbers, references in (
-        (f"one digit, mean of {TIMED}", single, single),
-        (f"five digits, mean of {TIMED}", five, single),
-        (f"ten digits, mean of {TIMED}", ten, single),
-        ("five digits, 12 megapixels", large, [photo()]),
-    ):
+    for name, drawings in numbers.items():
+        references = [photo()] if "megapixels" in name else single
         # In turns, as a machine is not equally fast all the time.
         times = [
             [min(times_ms(partial(*call), 5)) for call in ((read, image), (classify, reference))]
-            for image, reference in zip(numbers, references, strict=True)
+            for image, reference in zip(drawings, references, strict=True)
         ]
         print_row(name, f"{np.divide(*np.mean(times, axis=0)):.1f}")
 
@@ -195,7 +189,7 @@ def main() -> None:
     rows = [(name, kind, digits) for name, kind in KINDS.items()]
     if pen_file := options.pen_digits_file:
         pen_digits = (pen_line, *robustness.load_pen_digits(pen_file))
-        rows.append(("UCI pen digits", drawn, pen_digits))
+        rows.append(("UCI pen digits", KINDS["drawing"], pen_digits))
     model = load_pretrained(options.model_name_or_path).eval()
     processor = MnistImageProcessor.from_pretrained(options.model_name_or_path)
     parts = {"model": model, "image_processor": processor, "device": "cpu"}

@@ -122,12 +122,8 @@ def show_terminal(
 
 
 def click(page: Page, selector: str) -> None:
-    """Move the mouse to an element, and click."""
-    page.locator(selector).scroll_into_view_if_needed()  # beyond the window a click is lost
-    box = page.locator(selector).bounding_box()
-    page.mouse.move(box["x"] + box["width"] / 2, box["y"] + box["height"] / 2, steps=8)
-    page.mouse.down()
-    page.mouse.up()
+    """Click an element, and wait a moment."""
+    page.locator(selector).click()
     page.wait_for_timeout(400)
 
 
