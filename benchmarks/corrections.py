@@ -1,7 +1,5 @@
 """What 200 corrections of one unusual style change, and what wrong labels among them do.
 
-    python -m benchmarks.corrections
-
 The style is a crossed 7 in one stroke: its stem loops back to the left and becomes the bar. It was
 chosen among eight because the released model takes many of them for a 2. That model is fine-tuned
 without corrections, with 200, and with the same 200 of which 30% have a random other label, and

@@ -1,7 +1,5 @@
 """What the app does with hostile uploads and calls.
 
-    python -m benchmarks.fuzz
-
 Corrupted image files, decompression bombs, other files under an image's name, JSON of the wrong
 type, size and depth, paths and addresses of files on the server. Each must be answered by a digit,
 a sentence or a refused HTTP request; none may make the app die, fail with an internal error, keep

@@ -1,7 +1,5 @@
 """How long a visitor waits: for the app, for its page, and for the answer while drawing.
 
-    python -m benchmarks.latency
-
 The app starts from `python app.py` to its first answer over HTTP. Then headless Chromium loads its
 page, each time in a fresh browser context, until the sheet is painted. In mid-stroke, with the pen
 moving at every frame, one pointer event is timed from its dispatch until the page shows the answer
@@ -28,8 +26,8 @@ TIME_LAST_EVENT = """(points) => new Promise((resolve, reject) => {
   let sent = null, answered = null;
   const observer = new MutationObserver(() =>
     requestAnimationFrame(() => (answered = performance.now())));
-  const all = { subtree: true, childList: true, characterData: true, attributes: true };
-  observer.observe(document.querySelector("#answer"), all);
+  observer.observe(document.querySelector("#answer"),
+    { subtree: true, childList: true, characterData: true, attributes: true });
   (function move() {
     const [clientX, clientY] = points.shift();
     sent = performance.now();

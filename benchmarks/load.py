@@ -1,7 +1,5 @@
 """How the app serves many visitors who write at once.
 
-    python -m benchmarks.load
-
 Each visitor calls as the page does: one call at a time, the next when the answer is there, but no
 sooner than 50 ms after the last. Beside them, uncounted, one leaves before the answer and returns,
 again and again. The reference is the same app, asked as Gradio's own components are: by an upload,

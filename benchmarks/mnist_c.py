@@ -21,6 +21,8 @@ SIDE = 28
 COLUMNS = np.arange(SIDE)
 SIDES = (-0.4, 0.4)  # radians
 
+_blur = partial(ndimage.gaussian_filter, mode="nearest")
+
 
 def corrupt(change: Callable, digit: np.ndarray, rng: Generator) -> np.ndarray:
     """(28, 28) uint8, changed by a function of (28, 28) float 0-1, whose result is clipped."""
@@ -71,10 +73,6 @@ def zigzag(x: np.ndarray, rng: Generator) -> np.ndarray:
     for first, second in pairwise((turn @ corners).T + np.array([2, start])):
         x = np.minimum(x + _line(first, second), 1)
     return x
-
-
-def _blur(x: np.ndarray, sigma: float) -> np.ndarray:
-    return ndimage.gaussian_filter(x, sigma, mode="nearest")
 
 
 def _warp(x: np.ndarray, matrix: np.ndarray) -> np.ndarray:

@@ -1,7 +1,5 @@
 """How long one answer takes, and how long with a plain resize in place of the image processor.
 
-    python -m benchmarks.prediction
-
 Drawings are timed as the page answers them while they grow, from PNG to probabilities and saliency
 map, the mean over all of them. Photo and MNIST are timed from pixels to probabilities. The plain
 resize turns an image grey and resizes it to 28x28, which no digit off its centre survives, and has

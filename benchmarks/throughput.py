@@ -1,7 +1,5 @@
 """How much of a bare PyTorch loop's speed the `Trainer` keeps, on a CPU.
 
-    python -m benchmarks.throughput
-
 Both train the same network on the same images with the same augmentation and optimizer, in
 channels_last and, where the CPU has it, bfloat16; the loop does nothing else. They take turns, each
 a few times.

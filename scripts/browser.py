@@ -14,11 +14,7 @@ FLAGS = (
 
 
 def launch_chromium(playwright: Playwright) -> Browser:
-    """Start the system's Chromium, which asks nothing of the network by itself.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
+    """The system's Chromium, which asks nothing of the network; or `FileNotFoundError`."""
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         raise FileNotFoundError("No Chromium here. Install it (Debian: apt-get install chromium).")
