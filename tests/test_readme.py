@@ -54,10 +54,6 @@ def test_what_the_code_imports_is_required_and_nothing_else():
     assert {packages[name][0] for name in imported & packages.keys()} == PINS.keys()
 
 
-@pytest.mark.parametrize(
-    "page",
-    ["README.md", *(f"docs/{name}.md" for name in ("results", "performance", "corrections"))],
-)
 def test_the_video_is_short_and_light():
     video = ROOT / "docs" / "demo.webp"
     seconds = 0
@@ -69,6 +65,10 @@ def test_the_video_is_short_and_light():
     assert seconds < 45 and video.stat().st_size <= 10**6
 
 
+@pytest.mark.parametrize(
+    "page",
+    ["README.md", *(f"docs/{name}.md" for name in ("results", "performance", "corrections"))],
+)
 def test_every_link_to_a_file_leads_somewhere(page):
     links = re.findall(r"\]\((?!http|#)([^)]+)\)", (ROOT / page).read_text())
     assert links
