@@ -10,6 +10,7 @@ network sees each digit alone. Their probabilities are multiplied.
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import chain, pairwise, product
 from pathlib import Path
@@ -123,6 +124,10 @@ class NumberRecognitionPipeline(Pipeline):
         rest = [n for n in inked if n not in alone or alone[n].score < ONE_DIGIT]
         lines = {n: self.find_lines(inks[n]) for n in rest}
         self.read_lines([*chain(*lines.values())])
+        several = [
+            of_ink for of_ink in lines.values() if sum(len(line.digits) for line in of_ink) > 1
+        ]
+        self.classify_digits([*chain(*several)])
         numbers = {n: self.join(of_ink) for n, of_ink in lines.items()}
         read_alone([n for n in rest if n not in alone and not numbers[n]["digits"]])
         nothing = {"digits": [], "score": 0.0, "lines": [], "ignored": np.zeros((0, 4), int)}
@@ -142,7 +147,7 @@ class NumberRecognitionPipeline(Pipeline):
         return lines
 
     def read_lines(self, lines: list["Line"]) -> None:
-        """Read lines in one batch, divide their ink, and classify their digits in another."""
+        """Read lines in one batch, and divide their ink among the digits in them."""
         if not lines:
             return
         columns = [math.ceil((line.pixels.shape[1] + 2 * PADDING) / COLUMN) for line in lines]
@@ -152,6 +157,9 @@ class NumberRecognitionPipeline(Pipeline):
         logits = self.model.read_lines(batch.to(self.model.device, self.model.dtype))
         for line, count, of_line in zip(lines, columns, logits.float().cpu(), strict=True):
             line.divide(of_line[:count].log_softmax(-1))
+
+    def classify_digits(self, lines: list["Line"]) -> None:
+        """Classify the digits of lines in one batch, each alone."""
         framed = [self.image_processor.frame_part(ink) for line in lines for ink in line.digits]
         classified = zip(framed, self.classify(framed), strict=True)
         for line in lines:
@@ -270,6 +278,7 @@ class Line:
     scale: int
     pixels: np.ndarray | None = None
     step: float = 1.0
+    classified: Sequence[tuple[np.ndarray, np.ndarray]] = ()
 
     def divide(self, log_probabilities: torch.Tensor) -> None:
         """Find the digits on the best path, and divide the ink among them.
