@@ -37,13 +37,13 @@ def draw(page: Page, strokes: list, left: float = 25, side: float = 100, top: fl
     unit = box["height"] / 100
     corner = (box["x"] + left * unit, box["y"] + top * unit)
     for stroke in strokes:
-        first, *points = (corner + side / 100 * unit * xy for xy in smooth(stroke))
+        first, *points = (corner + side / 100 * unit * xy for xy in smooth(stroke, rounds=2))
         page.mouse.move(*first, steps=5)
         page.mouse.down()
         for point in points:
             page.mouse.move(*point)
         page.mouse.up()
-    page.wait_for_timeout(700)
+    page.wait_for_timeout(400)
 
 
 def draw_number(page: Page) -> None:

@@ -29,7 +29,7 @@ VIDEO = ROOT / "docs" / "demo.webp"
 SIZE = {"width": 1040, "height": 940}  # of the browser's window
 SHOWN_SIZE = (640, 578)  # of the video
 FRAME = 1 / 6  # seconds
-SPEED = 8  # of the terminal
+SPEED = 20  # of the terminal
 COLUMNS, ROWS = 84, 26  # of the terminal
 ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": "84"}
 TRAIN = "python train.py --dataset_name tests/mnist --max_steps 100 --logging_steps 20"
@@ -64,12 +64,21 @@ class Recorder:
     def keep(self, event: dict) -> None:
         """Take a frame, in place of one that is too recent, and ask for the next."""
         self.session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
-        before, self.now = self.now, event["metadata"]["timestamp"]
-        self.at += (self.now - before) / self.speed
+        self.pass_time(event["metadata"]["timestamp"])
         at = self.at
         if self.frames and at - self.frames[-1][0] < FRAME:
             at, _ = self.frames.pop()
         self.frames.append((at, event["data"]))
+
+    def pass_time(self, now: float) -> None:
+        """The video's time goes on until now, in seconds of the clock."""
+        self.at += (now - self.now) / self.speed
+        self.now = now
+
+    def set_speed(self, speed: int) -> None:
+        """From now on the video is so many times as fast as the page."""
+        self.pass_time(time.time())
+        self.speed = speed
 
     def save(self, path: Path) -> None:
         """Write the frames as an animated WebP, the last for two seconds."""
@@ -86,7 +95,7 @@ class Recorder:
 def show_terminal(
     page: Page, recorder: Recorder, command: str, folder: Path, until: bytes = b""
 ) -> None:
-    """Type a command, run it in a folder, and show what it prints, eight times as fast.
+    """Type a command, run it in a folder, and show what it prints, `SPEED` times as fast.
 
     The command is "python ...", run by this interpreter, after variables if there are any. After it
     has printed `until`, it is interrupted. A `RuntimeError` if it fails.
@@ -107,7 +116,7 @@ def show_terminal(
     feed(b"\n")
     words = ["env", *command.replace("python", sys.executable).split()]
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "bufsize": 0}
-    recorder.speed = SPEED
+    recorder.set_speed(SPEED)
     with subprocess.Popen(words, cwd=folder, env=ENVIRONMENT, **pipe) as process:
         while piece := process.stdout.read(65536):
             feed(piece)
@@ -116,7 +125,7 @@ def show_terminal(
                 process.send_signal(signal.SIGINT)
                 until = b""
     page.wait_for_timeout(1000 * SPEED)
-    recorder.speed = 1
+    recorder.set_speed(1)
     if process.returncode not in (0, 1, -signal.SIGINT):
         raise RuntimeError(f"{command} failed:\n{output.decode()}")
 
@@ -142,7 +151,7 @@ def show_more(page: Page) -> None:
         draw(page, digit, left=20 + 50 * (place % 2), side=38, top=6 + 50 * (place // 2))
     click(page, "#examples button:nth-child(5)")
     expect(page.locator("#answer .top")).to_contain_text("5")
-    page.wait_for_timeout(1200)
+    page.wait_for_timeout(800)
     for strokes in (HOUSE, ONE_OR_SEVEN):
         click(page, "#sheet .clear")
         draw(page, strokes)

@@ -128,6 +128,7 @@ def test_its_results_are_those_of_the_defaults_of_today():
         "ema_decay",
         "distillation_share",
         "final_strength",
+        "num_train_epochs",
     }
     assert {name: settings[name] for name in flags} == {name: defaults[name] for name in flags}
     command = json.loads((ROOT / "model" / "run.json").read_text())["command"]
