@@ -1,5 +1,6 @@
 """The exponential moving average (EMA) of the weights, which is what training results in."""
 
+import math
 from copy import deepcopy
 from pathlib import Path
 
@@ -38,7 +39,7 @@ class ExponentialMovingAverage(AveragedModel, TrainerCallback):
             get_ema_multi_avg_fn(min(decay, warm_up))(averaged, current, steps)
 
         super().__init__(model, multi_avg_fn=average, use_buffers=True)
-        self.teacher, self.teacher_from = deepcopy(model), None
+        self.teacher, self.teacher_from = deepcopy(model), math.inf
         self.register_buffer("has_teacher", torch.tensor(False))
         self.eval().requires_grad_(False)
 
