@@ -11,7 +11,8 @@ INTRODUCTION = """\
 ## What it is
 Two small networks that read handwritten digits. One sees a whole line, and finds which digits
 stand where; the other sees each digit alone. What both agree on is the answer. A third finds the
-ink in photographs. {links}
+ink in photographs. Links: {links}.
+
 """
 LEARNED = """\
 They learned from {train_images:,} digits of
