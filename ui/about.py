@@ -40,10 +40,10 @@ WORDS = """\
 - **pen 6-20**: the width of the pen in pixels on a sheet 280 pixels high.
 - **ECE**, expected calibration error: the mean distance between confidence and share of right
   answers.
-- **AUROC**: how often a digit gets a higher confidence than what is none; 100% is perfect, 50% is
+- **AUROC**: how often a digit gets a higher confidence than a non-digit; 100% is perfect, 50% is
   chance.
 - **wholly right**: each digit of a number is right, and there is none too many or too few.
-- **taken for a digit**: of what is no digit, the share with a confidence of 50% or more.
+- **taken for a digit**: of non-digits, the share with a confidence of 50% or more.
 """
 LOADING = """\
 ## Use it in a program
