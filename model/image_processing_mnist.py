@@ -645,6 +645,8 @@ def level(line: np.ndarray) -> np.ndarray:
     )
     levelled = np.asarray(levelled)
     rows = np.flatnonzero((levelled > EDGE_LEVEL).any(1))
+    if not len(rows):  # a hair, that resampling has made faint
+        return line
     return levelled[max(rows[0] - 1, 0) : rows[-1] + 2]
 
 
