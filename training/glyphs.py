@@ -12,7 +12,7 @@ from joblib import Parallel, delayed
 from PIL import Image
 from scipy import ndimage
 
-from training.handwriting import CANVAS, NON_DIGIT, draw, write
+from training.handwriting import CANVAS, FLAT_SHARE, NON_DIGIT, draw, write
 from training.non_digits import scribble
 from training.printed import printed
 
@@ -92,7 +92,8 @@ def glyph_of_image(image: np.ndarray) -> Glyph | None:
 
 def glyph_by_hand(label: str, rng: np.random.Generator) -> Glyph | None:
     """A glyph of a digit, or of a sign if the label is "-", as some hand writes it."""
-    return make_glyph(draw(write(label, rng), rng.uniform(4, 9)))
+    is_flat = rng.random() < FLAT_SHARE
+    return make_glyph(draw(write(label, rng), rng.uniform(4, 9), is_flat=is_flat))
 
 
 def make_glyphs(images: np.ndarray, count: int, seed: int) -> list[Glyph]:

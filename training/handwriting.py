@@ -15,7 +15,8 @@ from PIL import Image, ImageDraw
 CANVAS = 84  # pixels a side: three times MNIST's
 LOW_RESOLUTION_SHARE = 0.4  # of handwritten digits and of printed characters
 SLIM = 0.3  # of its height: a 1 that is no wider is a bar
-SHORT_BAR_SHARE = 0.25  # of those: written so small that the pen is up to half as wide as high
+SHORT_BAR_SHARE = 0.25  # of those: written so small that the pen is half as wide as high, or more
+FLAT_SHARE = 0.25  # of drawings: strokes end flat, as a highlighter's or a drawing program's do
 NON_DIGIT = "-"  # the label in strokes.txt
 
 Strokes = list[np.ndarray]  # one array (points, 2 or 3) a stroke: x, y in 0-1, and 1 for a corner
@@ -82,8 +83,13 @@ def smooth_line(points: np.ndarray, steps: int = 8) -> np.ndarray:
     return line.swapaxes(0, 1).reshape(-1, 2)
 
 
-def draw(strokes: Strokes, pen_width: float, size: int = CANVAS) -> np.ndarray:
-    """Strokes (M, 2) fitted to a canvas, with a pen width in pixels -> (size, size) float32 0-1."""
+def draw(
+    strokes: Strokes, pen_width: float, size: int = CANVAS, is_flat: bool = False
+) -> np.ndarray:
+    """Strokes (M, 2) fitted to a canvas -> (size, size) float32 0-1.
+
+    The pen has a width in pixels; its strokes end round, or flat.
+    """
     points = np.concatenate(strokes)
     low, high = points.min(0), points.max(0)
     scale = (size - pen_width - 6) / max(*(high - low), 1e-3)
@@ -93,7 +99,7 @@ def draw(strokes: Strokes, pen_width: float, size: int = CANVAS) -> np.ndarray:
     for stroke in strokes:
         line = [tuple(point) for point in stroke * scale + offset]
         pen.line(line, 255, round(pen_width), joint="curve")
-        for end in (line[0], line[-1]):
+        for end in () if is_flat else (line[0], line[-1]):
             pen.circle(end, pen_width / 2, 255)
     return np.asarray(image, np.float32) / 255
 
@@ -105,13 +111,13 @@ def random_pen_width(rng: np.random.Generator) -> float:
 
 def handwritten_digit(digit: int, rng: np.random.Generator) -> np.ndarray:
     """A digit by hand, (84, 84) float32 0-1."""
-    strokes = write(str(digit), rng)
+    strokes, is_flat = write(str(digit), rng), rng.random() < FLAT_SHARE
     width, height = np.ptp(np.concatenate(strokes), axis=0)
     if digit == 1 and width < SLIM * height and rng.random() < SHORT_BAR_SHARE:
-        return draw(strokes, rng.uniform(14, 45))
+        return draw(strokes, rng.uniform(14, 32 if is_flat else 45), is_flat=is_flat)
     if rng.random() < LOW_RESOLUTION_SHARE:
-        return low_resolution(draw(strokes, rng.uniform(7, 16)), rng)
-    return draw(strokes, random_pen_width(rng))
+        return low_resolution(draw(strokes, rng.uniform(7, 16), is_flat=is_flat), rng)
+    return draw(strokes, random_pen_width(rng), is_flat=is_flat)
 
 
 def low_resolution(image: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -29,7 +29,7 @@ HEIGHT = 40  # pixels of a digit while a line is composed
 LONGEST = 14  # digits
 CHUNK = 2000  # lines that share glyphs, each of which stands in a few of them
 GLYPHS = 0.6  # of each source, per line of a chunk
-BATCH_COLUMNS = 4096  # pixels of width of all lines in a batch
+BATCH_COLUMNS = 6144  # pixels of width of all lines in a batch
 ALIKE = 8  # a batch is drawn from so many times as many lines of similar width
 NO_NUMBER_SHARE = 0.08
 SIGN = 10  # stands among the digits for a letter or a sign, which the text leaves out
@@ -167,10 +167,12 @@ def random_digits(rng: Generator) -> list[int]:
 def random_gaps(count: int, rng: Generator) -> np.ndarray:
     """Gaps before digits (count,) as one hand leaves them, in heights; below 0 digits overlap."""
     habit = rng.random()
-    if habit < 0.45:
+    if habit < 0.4:
         mean, spread, touching = rng.uniform(0.05, 0.35), 0.08, 0.05
-    elif habit < 0.85:
+    elif habit < 0.65:
         mean, spread, touching = rng.uniform(-0.03, 0.1), 0.06, 0.35
+    elif habit < 0.85:
+        mean, spread, touching = 0, 0, 1
     elif habit < 0.97:
         mean, spread, touching = rng.uniform(0.3, 1.2), 0.15, 0
     else:
@@ -192,7 +194,7 @@ def write_digits(
     """
     source, is_mixed = rng.integers(2), rng.random() < 0.1
     pen = HEIGHT * np.exp(rng.normal(np.log(0.1), 0.42)).clip(0.03, 0.3)
-    shear = rng.normal(0, 0.16 if source == 0 else 0.1)
+    shear = rng.normal(0.05, 0.2 if source == 0 else 0.12)
     size_spread, base_spread = rng.choice([0.04, 0.1, 0.18]), rng.choice([0.02, 0.05, 0.1])
     gaps = HEIGHT * random_gaps(len(digits), rng)
     ink = np.zeros((4 * HEIGHT, int(3.2 * HEIGHT * (len(digits) + 1))), np.float32)

@@ -42,6 +42,7 @@ def shape(rng: np.random.Generator) -> np.ndarray:
     grain = rng.integers(3, 12)
     if rng.random() < 0.5:
         half = CANVAS * ndimage.zoom(rng.uniform(0.02, 0.5, rng.integers(3, 9)), 10, order=1)
+        half *= rng.uniform(0.3, 1)  # at times as slim as a bar
         x = np.r_[CANVAS / 2 + half, CANVAS / 2 - half[::-1]]
         y = np.linspace(0, CANVAS, len(half))
         y = np.r_[y, y[::-1]]
