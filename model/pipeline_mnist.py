@@ -80,13 +80,12 @@ class NumberRecognitionPipeline(Pipeline):
         return self.image_processor.find_ink(image)._asdict()
 
     def _forward(self, image: dict) -> dict:
-        (found,) = self.read([image["pixels"]])
-        is_in_doubt = found["score"] < self.model.config.confidence_threshold
+        (reading,) = self.read([image["pixels"]])
+        is_in_doubt = reading.score < self.model.config.confidence_threshold
         # A number in one line, though in doubt, has its digits side by side.
-        is_one_number = len({digit.line for digit in found["digits"]}) == 1 < len(found["digits"])
-        if is_in_doubt and not is_one_number and self.is_on_its_side(image["pixels"]):
-            found["message"] = "The image seems to lie on its side. Rotate it."
-        return found | {key: image[key] for key in ("corner", "scale")}
+        is_one_number = len({digit.line for digit in reading.digits}) == 1 < len(reading.digits)
+        on_its_side = is_in_doubt and not is_one_number and self.is_on_its_side(image["pixels"])
+        return image | {"reading": reading, "on_its_side": on_its_side}
 
     def is_on_its_side(self, ink: np.ndarray) -> bool:
         """Whether (H, W) ink of several parts is read if it is rotated by 90 degrees either way."""
@@ -94,20 +93,16 @@ class NumberRecognitionPipeline(Pipeline):
             return False
         rotated = self.read([np.rot90(ink, turn) for turn in (1, 3)])
         return any(
-            len(found["digits"]) > 1 and found["score"] ** (1 / len(found["digits"])) > SURE_DIGIT
-            for found in rotated
+            len(reading.digits) > 1 and reading.score ** (1 / len(reading.digits)) > SURE_DIGIT
+            for reading in rotated
         )
 
-    def read(self, inks: list[np.ndarray]) -> list[dict]:
+    def read(self, inks: list[np.ndarray]) -> list["Reading"]:
         """Read the ink of images, (H, W) float32 0-1 each, in a batch.
 
         Ink that is no wider than a digit is classified as one: the network has learned that several
         digits are no digit. Where it is not sure, another pass reads the lines, and a third
         classifies the digits in them.
-
-        Returns:
-            For each, `digits`, each a `Digit`, none if the image is blank; `score`, 0-1; `lines`,
-            each a `Line` with digits in it; and `ignored`, boxes (m, 4) in pixels of the ink.
         """
         boxes = [box_of(ink > EDGE_LEVEL) for ink in inks]
         alone: dict[int, Digit] = {}
@@ -128,14 +123,12 @@ class NumberRecognitionPipeline(Pipeline):
             of_ink for of_ink in lines.values() if sum(len(line.digits) for line in of_ink) > 1
         ]
         self.classify_digits([*chain(*several)])
-        numbers = {n: self.join(of_ink) for n, of_ink in lines.items()}
-        read_alone([n for n in rest if n not in alone and not numbers[n]["digits"]])
-        nothing = {"digits": [], "score": 0.0, "lines": [], "ignored": np.zeros((0, 4), int)}
-        found = [nothing | numbers.get(n, {}) for n in range(len(inks))]
+        readings = [self.join(lines.get(n, [])) for n in range(len(inks))]
+        read_alone([n for n in rest if n not in alone and not readings[n].digits])
         for n, digit in alone.items():
-            if not found[n]["digits"]:
-                found[n] |= {"digits": [digit], "score": digit.score}
-        return found
+            if not readings[n].digits:
+                readings[n].digits, readings[n].score = [digit], digit.score
+        return readings
 
     def find_lines(self, ink: np.ndarray) -> list["Line"]:
         """The lines of (H, W) ink, framed for the network; none if it reads none."""
@@ -173,11 +166,10 @@ class NumberRecognitionPipeline(Pipeline):
         logits = self.model(pixel_values.to(self.model.device, self.model.dtype)).logits
         return logits.float().softmax(-1).cpu().numpy()
 
-    def join(self, lines: list["Line"]) -> dict:
-        """What `read` gives of lines.
+    def join(self, lines: list["Line"]) -> "Reading":
+        """The number in lines; no digits if there are fewer than two, or if it is in doubt.
 
-        `digits` is empty if there are fewer than two, or if the score and half of them are in
-        doubt.
+        It is if its score and half of the digits are.
         """
         threshold, digits, score = self.model.config.confidence_threshold, [], 1.0
         ignored = np.concatenate([np.zeros((0, 4), int), *(line.ignored for line in lines)])
@@ -192,11 +184,12 @@ class NumberRecognitionPipeline(Pipeline):
             digits += map(Digit, agreed, pixels, line.boxes, [number] * len(spaces), spaces)
         sure = sum(digit.score >= threshold for digit in digits)
         if len(digits) < 2 or (score < threshold and sure <= len(digits) / 2):
-            digits = []
-        return {"digits": digits, "score": score, "lines": lines, "ignored": ignored}
+            digits, score = [], 0.0
+        return Reading(digits, score, lines, ignored)
 
     def postprocess(self, found: dict) -> dict:
         """The result for one image, as the class describes it."""
+        reading = found["reading"]
 
         def in_image(box: np.ndarray) -> dict[str, int]:
             sides = box * found["scale"] + np.tile(found["corner"], 2)
@@ -209,12 +202,17 @@ class NumberRecognitionPipeline(Pipeline):
                 "line": digit.line,
                 "box": in_image(digit.box),
             }
-            for digit in found["digits"]
+            for digit in reading.digits
         ]
-        number = "?" if "message" in found else self.spell(found["digits"])
-        result = {"number": number, "score": found["score"], "digits": digits}
-        result["ignored"] = list(map(in_image, found["ignored"]))
-        return result | {key: found[key] for key in ("message",) if key in found}
+        result = {
+            "number": self.spell(reading.digits),
+            "score": reading.score,
+            "digits": digits,
+            "ignored": list(map(in_image, reading.ignored)),
+        }
+        if found["on_its_side"]:
+            result |= {"number": "?", "message": "The image seems to lie on its side. Rotate it."}
+        return result
 
     def spell(self, digits: list["Digit"]) -> str:
         """Digits as text, such as "407"."""
@@ -252,6 +250,23 @@ class Digit:
     def score(self) -> float:
         """Its confidence, 0-1."""
         return float(self.probabilities.max())
+
+
+@dataclass
+class Reading:
+    """What is read in an image.
+
+    Attributes:
+        digits: Line by line, from left to right; none if the image is blank.
+        score: How probable it is that all of them are right, 0-1.
+        lines: Those with digits in them.
+        ignored: (m, 4) int, boxes in pixels of the ink: signs, points and dashes.
+    """
+
+    digits: list[Digit]
+    score: float
+    lines: list["Line"]
+    ignored: np.ndarray
 
 
 @dataclass

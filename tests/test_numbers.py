@@ -148,7 +148,7 @@ def test_a_single_digit_is_what_image_classification_gives(read, digits):
     framed = read.image_processor(drawn[0], return_tensors="np")["pixel_values"]
     with torch.inference_mode():
         (found,) = read.read([read.preprocess(drawn[0])["pixels"]])
-    assert np.array_equal(found["digits"][0].pixels, framed[0, 0])
+    assert np.array_equal(found.digits[0].pixels, framed[0, 0])
 
 
 def test_a_number_in_doubt_says_of_which_digit_and_what_to_do(read, write):

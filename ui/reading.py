@@ -22,7 +22,7 @@ import gradio as gr
 import numpy as np
 import torch
 
-from pipeline_mnist import NumberRecognitionPipeline
+from pipeline_mnist import NumberRecognitionPipeline, Reading
 from ui.images import open_image
 from ui.saliency import encode_levels, saliency_maps
 
@@ -66,7 +66,7 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
 
 def describe(
     read: NumberRecognitionPipeline,
-    found: dict,
+    found: Reading,
     share: tuple[np.ndarray, np.ndarray],
     resting: bool,
 ) -> dict:
@@ -76,7 +76,7 @@ def describe(
     saliency maps only where the pen rests: else the next image comes before anyone could study
     them.
     """
-    read_digits, score = found["digits"], found["score"]
+    read_digits, score = found.digits, found.score
     if not read_digits:
         return {"kind": "invitation", "line": "No digit is seen here."}
     config, is_number = read.model.config, len(read_digits) > 1
@@ -96,7 +96,7 @@ def describe(
         line += f"\nBest guess: {first} ({percent})" if score >= GUESS_FROM else ""
     elif score < HINT_BELOW:
         line += f"\nSecond guess: {second}. Write it more clearly?"
-    if count := len(found["ignored"]):
+    if count := len(found.ignored):
         signs = "A sign was" if count == 1 else "Signs were"
         line += f"\n{signs} left out: only digits are read."
     inputs = torch.from_numpy(np.array([digit.pixels for digit in read_digits])[:, None])
@@ -118,7 +118,7 @@ def describe(
             "height": line.pixels.shape[0],
             "places": line.places.tolist(),
         }
-        for line in found["lines"]
+        for line in found.lines
     ]
     boxes = np.array([digit.box for digit in read_digits]) * share[0] + share[1]
     return {
