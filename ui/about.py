@@ -113,7 +113,7 @@ def show_about(name_or_path: str) -> None:
     if right:
         text += NUMBERS.format(right["drawing, apart"], right["drawing, touching"])
     gr.Markdown(text + WRONG)
-    show("worst_errors.png", "Digits of MNIST that it gets wrong, most confident first")
+    show("worst_errors.png", "The errors of which it is most confident")
     name = "YOUR_NAME/mnist-cnn" if Path(name_or_path).is_dir() else name_or_path
     gr.Markdown(LOADING.format(name=name))
     with gr.Accordion("Details", open=False):

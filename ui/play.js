@@ -20,16 +20,23 @@ function play(kind) {
   const target = String(lowest + Math.floor((10 ** length - lowest) * Math.random()));
   game = { kind, target, begun: 0, done: false };
   clear();
-  status.textContent = kind === "write"
-    ? `Write ${target}` + (streak ? `. Streak: ${streak}` : "")
-    : `Write a ${target} that a person can read, and it cannot`;
-  stopButton.hidden = false;
+  status.innerHTML = kind === "write"
+    ? `Write <b>${target}</b>` + (streak ? `. Streak: ${streak}` : "")
+    : `Write a <b>${target}</b> that a person can read, and it cannot`;
+  offer(kind);
+}
+
+// Of the buttons those of the game that is on, if any.
+function offer(kind) {
+  writeButton.hidden = kind === "fool";
+  foolButton.hidden = kind === "write";
+  stopButton.hidden = !kind;
 }
 
 function stop() {
   clearTimeout(timer);
   [game, streak, status.textContent] = [null, 0, IDLE];
-  stopButton.hidden = true;
+  offer();
 }
 
 function follow() {

@@ -17,6 +17,7 @@ boxes        of a number: left, top, right and bottom of each digit, as shares 0
 import base64
 import io
 import logging
+from itertools import pairwise
 
 import gradio as gr
 import numpy as np
@@ -82,15 +83,18 @@ def describe(
     config, is_number = read.model.config, len(read_digits) > 1
     percent = ">99%" if score > 0.99 else f"{score:.0%}"
     line = f"Confidence: {percent}"
-    first, second = (
-        config.id2label[i] for i in read_digits[0].probabilities.argsort()[:-3:-1].tolist()
-    )
+    scores = [digit.score for digit in read_digits]
+    weakest = scores.index(min(scores))
+    guesses = read_digits[weakest].probabilities.argsort()[:-3:-1].tolist()
+    first, second = (config.id2label[guess] for guess in guesses)
     if is_number:
         if score < HINT_BELOW:
-            weakest = int(np.argmin([digit.score for digit in read_digits])) + 1
-            line += f". Digit {weakest} of {len(read_digits)} is in doubt."
-            several = read_digits[-1].line > 0
-            line += "\nLeave a gap between digits" + (", one number a line." if several else ".")
+            line += f". Is digit {weakest + 1} a {first} or a {second}?"
+            touching = any(
+                one.line == next_one.line and one.box[2] >= next_one.box[0]
+                for one, next_one in pairwise(read_digits)
+            )
+            line += "\nLeave a gap between digits." if touching else ""
     elif score < config.confidence_threshold:
         line = "This does not look like a digit.\nWrite only digits, one number a line."
         line += f"\nBest guess: {first} ({percent})" if score >= GUESS_FROM else ""
