@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from scipy import ndimage
 from scipy.interpolate import Akima1DInterpolator, CubicSpline
 from scipy.spatial import KDTree
@@ -108,14 +108,15 @@ def load_font(file: str | None, size: float) -> ImageFont.FreeTypeFont:
 
 
 def letter(text: str, font: str | None, side: int, rng: Generator) -> Image.Image:
-    """A printed letter as ink, centred in 28x28 or anywhere on a larger canvas."""
-    face = load_font(font, rng.uniform(20, 26) if side == 28 else rng.uniform(0.3, 0.8) * side)
+    """A letter, white on black in the middle of 28x28, or black on white on a larger canvas."""
+    is_small = side == 28
+    face = load_font(font, rng.uniform(20, 26) if is_small else rng.uniform(0.3, 0.8) * side)
     left, top, right, bottom = face.getbbox(text)
     room = np.array([side - (right - left), side - (bottom - top)])
-    x, y = room / 2 if side == 28 else rng.uniform(0, np.maximum(room, 0))
+    x, y = room / 2 if is_small else rng.uniform(0, np.maximum(room, 0))
     ink = Image.new("L", (side, side))
     ImageDraw.Draw(ink).text((x - left, y - top), text, fill=255, font=face)
-    return ink
+    return ink if is_small else ImageOps.invert(ink)
 
 
 def photograph(
