@@ -10,11 +10,13 @@ from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 from scipy.interpolate import Akima1DInterpolator, CubicSpline
 from scipy.spatial import KDTree
 from skimage.morphology import skeletonize
+
+from scripts.strokes import encode
 
 CANVAS = 280  # pixels a side, as the app's
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
@@ -30,9 +32,7 @@ def from_levels(levels: np.ndarray) -> Image.Image:
 
 def as_jpeg(image: Image.Image, quality: int = 85) -> Image.Image:
     """An image, RGB, as a camera's file has it."""
-    file = BytesIO()
-    image.save(file, "JPEG", quality=quality)
-    return Image.open(file).convert("RGB")
+    return Image.open(BytesIO(encode(image, "JPEG", quality=quality))).convert("RGB")
 
 
 def pen_drawing(digit: np.ndarray, rng: Generator, pens: tuple = (6, 20)) -> Image.Image:
@@ -108,15 +108,14 @@ def load_font(file: str | None, size: float) -> ImageFont.FreeTypeFont:
 
 
 def letter(text: str, font: str | None, side: int, rng: Generator) -> Image.Image:
-    """A letter, white on black in the middle of 28x28, or black on white on a larger canvas."""
-    is_small = side == 28
-    face = load_font(font, rng.uniform(20, 26) if is_small else rng.uniform(0.3, 0.8) * side)
+    """A printed letter as ink, centred in 28x28 or anywhere on a larger canvas."""
+    face = load_font(font, rng.uniform(20, 26) if side == 28 else rng.uniform(0.3, 0.8) * side)
     left, top, right, bottom = face.getbbox(text)
     room = np.array([side - (right - left), side - (bottom - top)])
-    x, y = room / 2 if is_small else rng.uniform(0, np.maximum(room, 0))
+    x, y = room / 2 if side == 28 else rng.uniform(0, np.maximum(room, 0))
     ink = Image.new("L", (side, side))
     ImageDraw.Draw(ink).text((x - left, y - top), text, fill=255, font=face)
-    return ink if is_small else ImageOps.invert(ink)
+    return ink
 
 
 def photograph(

@@ -99,7 +99,6 @@ async def run(
 
 
 def main() -> None:
-    """Start the app, load it, print the table."""
     options = parse(__doc__, visitors=(50, "who write at once"), seconds=(60.0, "of each load"))
     columns = []
     for ask in (ask_sheet, ask_queue):

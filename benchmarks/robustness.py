@@ -147,10 +147,15 @@ def non_digit_rows() -> list[Row]:
     letters = list(product(images.LETTERS, images.fonts(), (28, 280)))
     np.random.default_rng(0).shuffle(letters)
     unlike = [source for source in letters if source[0] not in images.LIKE_DIGITS]
+
+    def letter(source, rng):
+        ink = images.letter(*source, rng)
+        return ink if ink.width == 28 else invert(ink)
+
     noises, sheets = list(product(images.NOISES, (28, 280))) * 200, range(SLOW)
     rows = [
-        Row("letters, all 52", lambda source, rng: images.letter(*source, rng), letters),
-        Row("letters, the 40 unlike any digit", lambda s, rng: images.letter(*s, rng), unlike),
+        Row("letters, all 52", letter, letters),
+        Row("letters, the 40 unlike any digit", letter, unlike),
         Row("noise", lambda source, rng: images.noise(*source, rng), noises),
         Row("empty sheet", empty, sheets),
         Row("empty sheet, glare, not simulated", lambda _, rng: glare(NO_DIGIT, rng), sheets),
