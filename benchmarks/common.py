@@ -1,15 +1,17 @@
-"""What the benchmarks share: options, tables, times, runs of train.py, calls of the app."""
+"""What the benchmarks share: options, tables, MNIST, runs of train.py, calls of the app."""
 
 import argparse
 import base64
 import subprocess
 import sys
-import time
+import timeit
 from collections.abc import Callable
+from functools import partial
 
 import httpx
 
 from scripts.serve import ROOT
+from training.data import MnistDataset, load_splits, to_tensors
 
 DATASET = ("ylecun/mnist", "MNIST on the Hub or in a local folder")
 SHEET_URL = "/gradio_api/component_server/"
@@ -44,14 +46,22 @@ def print_head(*names: object) -> str:
     return f"{head}\n{line}"
 
 
-def times_ms(call: Callable[[], object], calls: int) -> list[float]:
-    """Milliseconds of each of so many calls."""
-    times = []
-    for _ in range(calls):
-        start = time.perf_counter()
-        call()
-        times.append(1000 * (time.perf_counter() - start))
-    return times
+def load_mnist(dataset_name: str, split: str) -> MnistDataset:
+    """The images and labels of a split, `train` or `test`."""
+    return to_tensors(load_splits(dataset_name)[split], "image", "label")
+
+
+def run_train_py(words: str, dataset_name: str, seed: int, **flags: object) -> None:
+    """Run train.py with these flags, those that hold paths by name; an error if it fails."""
+    flags |= {"dataset_name": dataset_name, "seed": seed}
+    given = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
+    command = [sys.executable, str(ROOT / "train.py"), *words.split(), *given]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
+
+
+def least_time(call: Callable, *args: object, calls: int) -> float:
+    """Seconds of the fastest of so many calls: what else runs on the machine disturbs it least."""
+    return min(timeit.repeat(partial(call, *args), number=1, repeat=calls))
 
 
 def data_url(png: bytes) -> str:
@@ -64,11 +74,3 @@ def sheet_call(app_url: str) -> dict[str, object]:
     components = httpx.get(f"{app_url}/config").json()["components"]
     sheet = next(c["id"] for c in components if c["props"].get("elem_id") == "sheet")
     return {"component_id": sheet, "fn_name": "read_sheet", "session_hash": "benchmark"}
-
-
-def run_train_py(words: str, dataset_name: str, seed: int, **flags: object) -> None:
-    """Run train.py with these flags, those that hold paths by name; an error if it fails."""
-    flags |= {"dataset_name": dataset_name, "seed": seed}
-    given = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, str(ROOT / "train.py"), *words.split(), *given]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)

@@ -14,12 +14,11 @@ import numpy as np
 import torch
 from PIL import Image
 
-from benchmarks.common import DATASET, parse, print_head, print_row, run_train_py
+from benchmarks.common import DATASET, load_mnist, parse, print_head, print_row, run_train_py
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from training.arguments import has_bf16
-from training.corrections import CONTRADICTED, RELEASED_MODEL, name_of, predict_all
-from training.data import load_splits, to_tensors
+from training.corrections import CONTRADICTED, RELEASED_MODEL, predict_all
 from training.errors import told_by
 from training.handwriting import draw, random_pen_width, vary
 
@@ -28,8 +27,7 @@ FLAGS = (
     "--distillation_share 0 --save_strategy no" + " --bf16" * has_bf16()
 )
 # Points x, y, and 1 for a corner, as in training/strokes.txt.
-X = (8, 88, 88, 50, 30, 18, 30, 85)
-Y = (5, 3, 3, 95, 100, 70, 52, 50)
+X, Y = (8, 88, 88, 50, 30, 18, 30, 85), (5, 3, 3, 95, 100, 70, 52, 50)
 STROKE = np.stack([X, Y, (0, 0, 1, 0, 0, 0, 0, 0)], axis=1) / (100, 100, 1)
 INSTANCES = 200
 FLIPPED = 0.3  # of the labels
@@ -43,17 +41,9 @@ def sevens(rng: np.random.Generator) -> np.ndarray:
     return np.uint8(framed * 255 + 0.5)
 
 
-def keep(images: np.ndarray, labels: np.ndarray, folder: Path) -> None:
-    """Write corrections (N, 28, 28) uint8 and (N,) as the app does."""
-    for image, label in zip(images, labels, strict=True):
-        (folder / str(label)).mkdir(parents=True, exist_ok=True)
-        Image.fromarray(image).save(folder / str(label) / f"{name_of(image.tobytes())}.png")
-
-
 def main() -> None:
-    """Print the table."""
     options = parse(__doc__, dataset_name=DATASET, seed=(42, "of everything that is random"))
-    test = to_tensors(load_splits(options.dataset_name)["test"], "image", "label")
+    test = load_mnist(options.dataset_name, "test")
     rng = np.random.default_rng(options.seed)
     images, held_out = sevens(rng), torch.from_numpy(sevens(rng))
     labels = np.full(INSTANCES, 7)
@@ -61,29 +51,33 @@ def main() -> None:
     wrong = rng.permutation(INSTANCES)[: round(FLIPPED * INSTANCES)]
     flipped[wrong] = (7 + rng.integers(1, 10, len(wrong))) % 10
 
-    def add(name: str, folder: Path, *counts: object) -> None:
+    def add(name: str, folder: Path, *counts: object) -> torch.Tensor:
+        """Print a model's row, and give the images of MNIST that it is right and sure of."""
         model = load_pretrained(str(folder))
+        confidence, answer = predict_all(model, test.images)
+        right = answer == test.labels
         style = (predict_all(model, held_out)[1] == 7).double().mean()
-        mnist = (predict_all(model, test.images)[1] == test.labels).double().mean()
-        print_row(name, *counts, f"{style:.1%}", f"{mnist:.2%}")
+        print_row(name, *counts, f"{style:.1%}", f"{right.double().mean():.2%}")
+        return right & (confidence >= CONTRADICTED)
 
     print(f"python train.py --model_name_or_path model {FLAGS} --corrections FOLDER\n")
     print_head("model", "corrections", "left out", "style, held-out", "MNIST test")
-    add("released", RELEASED_MODEL, "", "")
+    sure = add("released", RELEASED_MODEL, "", "")
     kinds = {"without corrections": None, "with 200": labels, "with 200, 30% flipped": flipped}
     for name, given in kinds.items():
         with TemporaryDirectory() as folder:
             output, kept = Path(folder, "model"), Path(folder, "corrections")
             flags = {"model_name_or_path": RELEASED_MODEL, "output_dir": output}
             if given is not None:
-                keep(images, given, kept)
+                for n, (image, label) in enumerate(zip(images, given, strict=True)):
+                    (kept / str(label)).mkdir(parents=True, exist_ok=True)
+                    Image.fromarray(image).save(kept / str(label) / f"{n}.png")
                 flags["corrections"] = kept
             run_train_py(FLAGS, options.dataset_name, options.seed, **flags)
             told = json.loads((output / "run.json").read_text())["corrections"] or {}
             add(name, output, told.get("images", 0), told.get("left_out", 0))
-    confidence, answer = predict_all(load_pretrained(str(RELEASED_MODEL)), test.images)
-    sure = ((answer == test.labels) & (confidence >= CONTRADICTED)).double().mean()
-    print(f"\nMNIST test images of which any wrong label would be left out: {sure:.1%}")
+    share = sure.double().mean()
+    print(f"\nMNIST test images of which any wrong label would be left out: {share:.1%}")
 
 
 if __name__ == "__main__":

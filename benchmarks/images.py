@@ -16,6 +16,8 @@ from scipy.interpolate import Akima1DInterpolator, CubicSpline
 from scipy.spatial import KDTree
 from skimage.morphology import skeletonize
 
+from scripts.strokes import encode
+
 CANVAS = 280  # pixels a side, as the app's
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LIKE_DIGITS = "IlOoSsZzBbgq"
@@ -30,9 +32,7 @@ def from_levels(levels: np.ndarray) -> Image.Image:
 
 def as_jpeg(image: Image.Image, quality: int = 85) -> Image.Image:
     """An image, RGB, as a camera's file has it."""
-    file = BytesIO()
-    image.save(file, "JPEG", quality=quality)
-    return Image.open(file).convert("RGB")
+    return Image.open(BytesIO(encode(image, "JPEG", quality=quality))).convert("RGB")
 
 
 def pen_drawing(digit: np.ndarray, rng: Generator, pens: tuple = (6, 20)) -> Image.Image:

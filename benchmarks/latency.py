@@ -7,14 +7,14 @@ that includes it. The reference is the same call alone, over HTTP.
 """
 
 import time
-from functools import partial
 from itertools import pairwise
+from timeit import repeat
 
 import httpx
 import numpy as np
 from playwright.sync_api import Browser, sync_playwright
 
-from benchmarks import common
+from benchmarks.common import SHEET_URL, data_url, parse, print_head, print_row, sheet_call
 from scripts.browser import launch_chromium
 from scripts.serve import serve_app
 from scripts.strokes import FIVE, growing, sent_by_sheet
@@ -48,26 +48,10 @@ PAINTED = """document.querySelector("#sheet canvas")
   && (window.seen = (window.seen ?? 0) + 1) > 2 && performance.now()"""  # asked at every frame
 
 
-def time_start() -> float:
-    """Milliseconds from `python app.py` until it answers."""
-    start = time.perf_counter()
-    with serve_app():
-        return 1000 * (time.perf_counter() - start)
-
-
-def load_page(browser: Browser, url: str) -> float:
-    """Milliseconds from the start of navigation until the canvas is painted, nothing cached."""
-    with browser.new_context() as context:
-        page = context.new_page()
-        page.goto(url, wait_until="commit")
-        return page.wait_for_function(PAINTED).json_value()
-
-
 def time_strokes(browser: Browser, url: str, events: int) -> list[float]:
     """Milliseconds from a pointer event in mid-stroke to the answer that includes it."""
     rng, times = np.random.default_rng(0), []
-    with browser.new_context() as context:
-        page = context.new_page()
+    with browser.new_page() as page:
         page.goto(url)
         box = page.locator("#sheet canvas").bounding_box()
         side = box["height"]
@@ -84,35 +68,44 @@ def time_strokes(browser: Browser, url: str, events: int) -> list[float]:
     return times
 
 
-def time_calls(url: str, calls: int) -> list[float]:
-    """Milliseconds of calls of the sheet's function over HTTP, one after the other."""
-    drawing = {"image": common.data_url(sent_by_sheet(growing(FIVE, 1)[0])), "resting": False}
-    body = common.sheet_call(url) | {"data": drawing}
-    with httpx.Client(base_url=url, timeout=60) as http:
-        ask = partial(http.post, common.SHEET_URL, json=body)
-        return common.times_ms(lambda: ask().raise_for_status(), calls)
-
-
 def main() -> None:
-    """Print the table."""
-    options = common.parse(
+    options = parse(
         __doc__,
         starts=(3, "how often the app is started"),
         loads=(10, "how often the page is loaded"),
         events=(200, "pointer events that are timed"),
     )
-    times = {"start of the app": [time_start() for _ in range(options.starts)]}
+    starts, loads = [], []
+    for _ in range(options.starts):
+        start = time.perf_counter()
+        with serve_app():
+            starts.append(1000 * (time.perf_counter() - start))
     with sync_playwright() as playwright, serve_app() as (url, _):
         browser = launch_chromium(playwright)
-        times["load to sheet"] = [load_page(browser, url) for _ in range(options.loads)]
-        times["pointer event to answer"] = time_strokes(browser, url, options.events)
-        times["the call alone"] = time_calls(url, options.events)
-    common.print_head("milliseconds", "n", "p50", "p95")
-    for name, column in times.items():
-        p50, p95 = np.percentile(column, [50, 95])
-        common.print_row(name, len(column), f"{p50:.0f}", f"{p95:.0f}")
-    event, call = (np.median(times[n]) for n in ("pointer event to answer", "the call alone"))
-    print(f"\nratio of an event's answer to the call alone: {event / call:.2f}")
+        for _ in range(options.loads):
+            with browser.new_page() as page:  # in a context of its own: nothing is cached
+                page.goto(url, wait_until="commit")
+                loads.append(page.wait_for_function(PAINTED).json_value())
+        events = time_strokes(browser, url, options.events)
+        drawing = {"image": data_url(sent_by_sheet(growing(FIVE, 1)[0])), "resting": False}
+        body = sheet_call(url) | {"data": drawing}
+        with httpx.Client(base_url=url, timeout=60) as http:
+            seconds = repeat(
+                lambda: http.post(SHEET_URL, json=body).raise_for_status(),
+                number=1,
+                repeat=options.events,
+            )
+    calls = 1000 * np.array(seconds)
+    print_head("milliseconds", "n", "p50", "p95")
+    for name, times in {
+        "start of the app": starts,
+        "load to sheet": loads,
+        "pointer event to answer": events,
+        "the call alone": calls,
+    }.items():
+        print_row(name, len(times), *(f"{p:.0f}" for p in np.percentile(times, [50, 95])))
+    ratio = np.median(events) / np.median(calls)
+    print(f"\nratio of an event's answer to the call alone: {ratio:.2f}")
 
 
 if __name__ == "__main__":

@@ -69,21 +69,17 @@ async def run(
 
     async def vanish() -> None:
         while time.monotonic() < until:
+            samples.append(memory(pid))
             async with browser() as leaving:
                 with suppress(TimeoutError):
                     await asyncio.wait_for(ask(call, leaving, 19), 0.005)
             await asyncio.sleep(0.1)
 
-    async def watch_memory() -> None:
-        while time.monotonic() < until:
-            samples.append(memory(pid))
-            await asyncio.sleep(1)
-
     http, *others = [browser() for _ in range(visitors + 1)]
     for n in range(len(PNGS)):  # the first calls are slower: not timed
         await ask(call, http, n)
     until, busy = time.monotonic() + seconds, processor_time(pid)
-    _, _, *times = await asyncio.gather(vanish(), watch_memory(), *map(draw, others))
+    _, *times = await asyncio.gather(vanish(), *map(draw, others))
     busy = processor_time(pid) - busy
     every, counts = np.concatenate(times), list(map(len, times))
     p50, p95, longest = 1000 * np.percentile(every, [50, 95, 100])
@@ -103,7 +99,6 @@ async def run(
 
 
 def main() -> None:
-    """Start the app, load it, print the table."""
     options = parse(__doc__, visitors=(50, "who write at once"), seconds=(60.0, "of each load"))
     columns = []
     for ask in (ask_sheet, ask_queue):

@@ -6,8 +6,7 @@ resize turns an image grey and resizes it to 28x28, which no digit off its centr
 no saliency map.
 """
 
-import io
-from functools import partial
+from io import BytesIO
 
 import numpy as np
 import torch
@@ -15,7 +14,7 @@ from datasets import load_dataset
 from PIL import Image, ImageDraw
 from threadpoolctl import threadpool_limits
 
-from benchmarks.common import print_head, print_row, times_ms
+from benchmarks.common import least_time, print_head, print_row
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from scripts.serve import ROOT
@@ -34,16 +33,14 @@ def photo(width: int = 4000, height: int = 3000) -> Image.Image:
 
 
 def main() -> None:
-    """Print the table."""
     model = load_pretrained(str(ROOT / "model")).eval()
     processor = MnistImageProcessor.from_pretrained(ROOT / "model")
     growth = [image for strokes in (TWO, FIVE, SEVEN, EIGHT) for image in growing(strokes, 5)]
-    drawings = [io.BytesIO(sent_by_sheet(drawing)) for drawing in growth]
-    digits = list(load_dataset(str(ROOT / "tests" / "mnist"), split="train")["image"])
+    digits = load_dataset(str(ROOT / "tests" / "mnist"), split="train")["image"]
 
-    def answer(images: list[Image.Image | io.BytesIO], plain: bool) -> None:
-        if files := isinstance(images[0], io.BytesIO):
-            images = list(map(Image.open, images))
+    def answer(images: list[Image.Image | bytes], plain: bool) -> None:
+        if files := isinstance(images[0], bytes):
+            images = [Image.open(BytesIO(file)) for file in images]
         if plain:
             grey = np.stack([image.convert("L").resize((28, 28)) for image in images])
             pixel_values = torch.from_numpy(grey[:, None] / np.float32(255))
@@ -55,18 +52,18 @@ def main() -> None:
 
     print_head("least milliseconds", "here", "plain resize", "ratio")
     for name, threads, calls in (
-        ("drawing, as it grows", 1, [[file] for file in drawings]),
+        ("drawing, as it grows", 1, [[sent_by_sheet(drawing)] for drawing in growth]),
         ("photo of 12 megapixels", 1, [[photo()]]),
-        ("1,000 digits of MNIST in one call", 2, [digits]),
+        ("1,000 digits of MNIST in one call", 2, [list(digits)]),
     ):
         torch.set_num_threads(threads)
         with threadpool_limits(threads):  # numpy's and scipy's
             # The least time is what other work on the machine disturbs least.
             times = [
-                [min(times_ms(partial(answer, images, plain), 15)) for plain in (False, True)]
+                [least_time(answer, images, plain, calls=15) for plain in (False, True)]
                 for images in calls
             ]
-        here, plain = np.mean(times, axis=0)
+        here, plain = 1000 * np.mean(times, axis=0)
         print_row(name, f"{here:.1f}", f"{plain:.1f}", f"{here / plain:.1f}")
 
 

@@ -13,7 +13,6 @@ import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from functools import partial
 from itertools import product
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,25 +26,27 @@ from PIL.ImageOps import invert, pad
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
+from transformers import PreTrainedModel
 
-from benchmarks import images
-from benchmarks.common import DATASET, parse, print_head, print_row
+from benchmarks import common, images
+from benchmarks.images import pen_drawing, photograph
 from benchmarks.mnist_c import CORRUPTIONS
 from benchmarks.sheets import KINDS, NO_DIGIT, empty, glare
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
-from training.data import MnistDataset, carve_validation, load_splits, to_tensors
+from training.data import carve_validation
 from training.errors import told_by
 from training.evaluation import draw_contact_sheet, expected_calibration_error
 from training.model_card import BENCHMARK_FILE, write_model_card
 from ui.saliency import probabilities
 
 MNIST_C = "re-implemented MNIST-C"  # not the published files
+RAW = "MNIST, raw pixels, without the processor"
 SLOW = 2000  # images at most in rows that take tens of milliseconds an image
 CLOTHING = Path("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz")
 MODEL = {  # options
     "model_name_or_path": ("model", "a saved model, a folder or a Hub id"),
-    "dataset_name": DATASET,
+    "dataset_name": common.DATASET,
     "train_val_split": (0.0, "the share that train.py holds out, in place of the test set"),
     "seed": (42, "of that split"),
     "pen_digits_file": ("", "UCI's pen digits: pendigits.tes, or KEEL's penbased.dat"),
@@ -53,7 +54,7 @@ MODEL = {  # options
 }
 OPTIONS = MODEL | {
     "max_samples": (0, "images of each row; 0 means all"),
-    "rows": ([""], "only rows whose names hold one of these, as in --rows MNIST-C letters"),
+    "rows": ([""], "rows beside MNIST's, by parts of their names, as in --rows MNIST-C letters"),
     "num_proc": (1, "processes that make and frame the images"),
     "save_errors": ("", "a folder for a contact sheet of each row's errors"),
     "output": ("", "a file for the table as well"),
@@ -69,47 +70,46 @@ class Row(NamedTuple):
     labels: np.ndarray | None = None  # (N,) int64 digits, or None where the images are non-digits
 
 
-def load_mnist(options: Namespace) -> MnistDataset:
-    """MNIST's test set, or, where `train_val_split` is given, what train.py holds out with it."""
-    share = options.train_val_split
-    split = load_splits(options.dataset_name)["train" if share else "test"]
-    mnist = to_tensors(split, "image", "label")
-    return carve_validation(mnist, share, options.seed)[1] if share else mnist
+def load(options: Namespace) -> tuple[np.ndarray, np.ndarray, PreTrainedModel, MnistImageProcessor]:
+    """Digits (N, 28, 28) uint8, their labels (N,) int64, the model and its image processor.
+
+    The digits are MNIST's test set or, with `train_val_split`, what train.py holds out with it.
+    """
+    share, name = options.train_val_split, options.model_name_or_path
+    mnist = common.load_mnist(options.dataset_name, "train" if share else "test")
+    if share:
+        _, mnist = carve_validation(mnist, share, options.seed)
+    parts = load_pretrained(name), MnistImageProcessor.from_pretrained(name)
+    return mnist.images.numpy(), mnist.labels.numpy(), *parts
 
 
-def as_it_is(source: np.ndarray, rng: Generator) -> np.ndarray:
+def as_it_is(source: Image.Image | np.ndarray, rng: Generator) -> Image.Image | np.ndarray:
     """An image that needs no change."""
     return source
 
 
 def digit_rows(digits: np.ndarray, labels: np.ndarray) -> list[Row]:
     """The rows of digits: MNIST's (N, 28, 28) uint8 and what is made from them, and UCI's."""
-
-    def drawing(digit, rng, pens=(6, 20)):
-        return invert(images.pen_drawing(digit, rng, pens))
-
-    def photograph(digit, rng, ruled=False):
-        return images.photograph(images.pen_drawing(digit, rng), rng, ruled)
-
-    def coarse(digit, rng):
-        return Image.fromarray(digit).resize((16, 16), Image.Resampling.BICUBIC)
-
     uci = load_digits()
     scans = np.uint8(np.round(uci.images / 16 * 255))
+    fine = [Image.fromarray(scan).resize((16, 16), Image.Resampling.BICUBIC) for scan in scans]
     slow = {
-        "drawing, pen 6-20": drawing,
-        "drawing, brush 22": partial(drawing, pens=(22, 22)),
-        "drawing, pen 5": partial(drawing, pens=(5, 5)),
-        "drawing, white on black, pen 6-20": images.pen_drawing,
-        "photograph of MNIST": lambda d, rng: images.photograph(Image.fromarray(d), rng),
-        "photograph of drawing": photograph,
-        "photograph of drawing, ruled paper": partial(photograph, ruled=True),
+        "drawing, pen 6-20": lambda d, rng: invert(pen_drawing(d, rng)),
+        "drawing, brush 22": lambda d, rng: invert(pen_drawing(d, rng, (22, 22))),
+        "drawing, pen 5": lambda d, rng: invert(pen_drawing(d, rng, (5, 5))),
+        "drawing, white on black, pen 6-20": pen_drawing,
+        "photograph of MNIST": lambda d, rng: photograph(Image.fromarray(d), rng),
+        "photograph of drawing": lambda d, rng: photograph(pen_drawing(d, rng), rng),
+        "photograph of drawing, ruled paper": lambda d, rng: photograph(
+            pen_drawing(d, rng), rng, ruled=True
+        ),
         **{f"sheet, {name}": kind for name, kind in KINDS.items()},
     }
     return [
+        Row(RAW, as_it_is, digits, labels),
         Row("MNIST", as_it_is, digits, labels),
         Row("UCI digits, 8x8", as_it_is, scans, uci.target),
-        Row("UCI digits, 16x16", coarse, scans, uci.target),
+        Row("UCI digits, 16x16", as_it_is, fine, uci.target),
         *(Row(name, view, digits[:SLOW], labels[:SLOW]) for name, view in slow.items()),
         *(Row(f"{MNIST_C}, {name}", c, digits, labels) for name, c in CORRUPTIONS.items()),
     ]
@@ -134,12 +134,12 @@ def likely_width(label: int, rng: Generator) -> float:
 
 def tablet_row(pen_digits_file: str) -> Row:
     """UCI's pen digits, drawn."""
-
-    def drawing(digit, rng):
-        return invert(images.tablet_drawing(digit[0], likely_width(digit[1], rng), rng))
-
     digits, labels = load_pen_digits(pen_digits_file)
-    return Row("UCI pen digits 0, 1, 2, 3, 6, 8", drawing, digits[:SLOW], labels[:SLOW])
+    return Row(
+        "UCI pen digits 0, 1, 2, 3, 6, 8",
+        lambda d, rng: invert(images.tablet_drawing(d[0], likely_width(d[1], rng), rng)),
+        *(digits[:SLOW], labels[:SLOW]),
+    )
 
 
 def non_digit_rows() -> list[Row]:
@@ -210,69 +210,59 @@ def save_errors(row: Row, framed: torch.Tensor, answers: np.ndarray, folder: str
     the processor did not leave blank count as errors.
     """
     predicted, confidence = answers.argmax(1), answers.max(1)
-    is_digits, true = row.labels is not None, row.labels
-    wrong = predicted != true[: len(answers)] if is_digits else framed.numpy().any((1, 2, 3))
+    true = np.full(len(answers), "") if row.labels is None else row.labels[: len(answers)]
+    wrong = framed.numpy().any((1, 2, 3)) if row.labels is None else predicted != true
     pictures, captions = [], []
     for n in sorted(np.flatnonzero(wrong), key=lambda n: -confidence[n])[:60]:
         image = make_image(row.view, row.sources[n], n).convert("L")
         pictures += [np.asarray(pad(image, (112, 112))), np.uint8(framed[n, 0] * 255)]
-        captions += [
-            f"#{n}",
-            f"{true[n] if is_digits else ''} > {predicted[n]}\n{confidence[n]:.2f}",
-        ]
+        captions += [f"#{n}", f"{true[n]} > {predicted[n]}\n{confidence[n]:.2f}"]
     Path(folder).mkdir(parents=True, exist_ok=True)
     file = Path(folder, re.sub(r"\W+", "_", row.name) + ".png")
     draw_contact_sheet(pictures, captions, file)
 
 
 def main() -> None:
-    """Print the table."""
-    options = parse(__doc__, **OPTIONS)
+    options = common.parse(__doc__, **OPTIONS)
     folder = Path(options.model_name_or_path)
     in_part = options.rows != [""] or options.max_samples or options.train_val_split
     if options.update_card and (in_part or not folder.is_dir()):
         sys.exit("--update_card takes all rows and images, and a model in a local folder.")
-    mnist = load_mnist(options)
-    model = load_pretrained(options.model_name_or_path)
-    processor = MnistImageProcessor.from_pretrained(options.model_name_or_path)
-    rows = digit_rows(mnist.images.numpy(), mnist.labels.numpy())
+    digits, labels, model, processor = load(options)
+    rows = digit_rows(digits, labels)
     if options.pen_digits_file:
         rows.append(tablet_row(options.pen_digits_file))
     rows += non_digit_rows()
     limits = sorted({0.5, model.config.confidence_threshold, 0.9})
     shares = [f"confidence >= {limit:g}" for limit in limits]
     columns = ["accuracy", "ECE", "AUROC", *shares, "blank"]
-    table, lines = {}, [print_head("images", "count", *columns)]
-
-    def wanted(name: str) -> bool:
-        return any(part in name for part in options.rows)
-
-    def answer(pixel_values: torch.Tensor) -> np.ndarray:
-        return np.concatenate([probabilities(model, batch) for batch in pixel_values.split(500)])
+    lines, corrupted, of_digits = [common.print_head("images", "count", *columns)], [], None
 
     def add(name: str, count: int, figures: dict[str, float]) -> None:
         cells = [f"{figures[c]:.2%}" if c in figures else "" for c in columns]
-        lines.append(print_row(name, f"{count:,}", *cells))
-        table[name] = figures
+        lines.append(common.print_row(name, f"{count:,}", *cells))
 
-    most = options.max_samples or None
-    count = len(mnist.images[:most])
-    of_digits = answer(frame(rows[0], count, processor, options.num_proc)).max(1)
-    if wanted(name := "MNIST, raw pixels, without the processor"):
-        raw = answer(mnist.images[:count, None] / 255)
-        add(name, count, measure(raw, mnist.labels[:count].numpy(), of_digits, limits))
-    for row in filter(lambda row: wanted(row.name), rows):
-        count = len(row.sources[:most])
-        framed = frame(row, count, processor, options.num_proc)
-        answers = answer(framed)
-        labels = None if row.labels is None else row.labels[:count]
-        figures = measure(answers, labels, of_digits, limits)
-        figures["blank"] = (framed.flatten(1).amax(1) == 0).float().mean().item()
+    for row in rows:
+        if row.name != "MNIST" and not any(part in row.name for part in options.rows):
+            continue
+        count = len(row.sources[: options.max_samples or None])
+        if row.name == RAW:
+            framed = torch.from_numpy(row.sources[:count, None] / np.float32(255))
+        else:
+            framed = frame(row, count, processor, options.num_proc)
+        answers = np.concatenate([probabilities(model, batch) for batch in framed.split(500)])
+        if row.name == "MNIST":
+            of_digits = answers.max(1)
+        true = None if row.labels is None else row.labels[:count]
+        figures = measure(answers, true, of_digits, limits)
+        if row.name != RAW:
+            figures["blank"] = (framed.amax((1, 2, 3)) == 0).double().mean().item()
         add(row.name, count, figures)
-        corrupted = [table[name] for name in table if name.startswith(MNIST_C)]
-        if row.name.endswith("canny_edges") and len(corrupted) == len(CORRUPTIONS):
-            mean = {key: np.mean([line[key] for line in corrupted]) for key in figures}
-            add(f"{MNIST_C}, mean of the fifteen", count, mean)
+        if row.name.startswith(MNIST_C):
+            corrupted.append(figures)
+            if len(corrupted) == len(CORRUPTIONS):
+                mean = {key: np.mean([each[key] for each in corrupted]) for key in figures}
+                add(f"{MNIST_C}, mean of the fifteen", count, mean)
         if options.save_errors:
             save_errors(row, framed, answers, options.save_errors)
     for file in filter(None, (options.output, options.update_card and folder / BENCHMARK_FILE)):

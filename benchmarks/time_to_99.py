@@ -16,10 +16,10 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from benchmarks.common import DATASET, parse, print_head, print_row, run_train_py
+from benchmarks.common import DATASET, load_mnist, parse, print_head, print_row, run_train_py
 from train import keep_freed_memory
 from training.arguments import has_bf16
-from training.data import MnistDataset, load_splits, scale_pixels, to_tensors
+from training.data import MnistDataset, scale_pixels
 from training.errors import told_by
 
 FLAGS = (
@@ -28,7 +28,6 @@ FLAGS = (
     "--distillation_share 0" + " --bf16" * has_bf16()
 )
 GOAL = 0.99
-MAX_EPOCHS = 30
 
 
 def train_plain_cnn(training: MnistDataset, test: MnistDataset, seed: int) -> tuple[float, float]:
@@ -42,7 +41,7 @@ def train_plain_cnn(training: MnistDataset, test: MnistDataset, seed: int) -> tu
     optimizer = torch.optim.Adam(model.parameters(), fused=True)
     pixel_values, labels = scale_pixels(training.images[:, None]), training.labels
     seconds = 0.0
-    for _ in range(MAX_EPOCHS):
+    for _ in range(30):  # epochs, at most
         start = time.perf_counter()
         model.train()
         for batch in torch.randperm(len(labels)).split(128):
@@ -51,9 +50,8 @@ def train_plain_cnn(training: MnistDataset, test: MnistDataset, seed: int) -> tu
             loss.backward()
             optimizer.step()
         seconds += time.perf_counter() - start
-        model.eval()
         with torch.inference_mode():
-            predicted = model(scale_pixels(test.images[:, None])).argmax(1)
+            predicted = model.eval()(scale_pixels(test.images[:, None])).argmax(1)
         accuracy = (predicted == test.labels).double().mean().item()
         if accuracy >= GOAL:
             break
@@ -70,14 +68,12 @@ def train_ours(dataset_name: str, seed: int) -> tuple[float, float]:
 
 
 def main() -> None:
-    """Print the table."""
     options = parse(__doc__, dataset_name=DATASET, seeds=(5, "runs of each"))
     keep_freed_memory()
-    splits = load_splits(options.dataset_name)
-    training, test = (to_tensors(splits[name], "image", "label") for name in ("train", "test"))
+    splits = [load_mnist(options.dataset_name, split) for split in ("train", "test")]
     runs = {"plain CNN": [], "train.py": []}
     for seed in range(options.seeds):
-        runs["plain CNN"].append(train_plain_cnn(training, test, seed))
+        runs["plain CNN"].append(train_plain_cnn(*splits, seed))
         runs["train.py"].append(train_ours(options.dataset_name, seed))
     print(f"python train.py {FLAGS}\n")
     print_head(f"{options.seeds} seeds", "seconds", "test accuracy", "at 99%")

@@ -10,7 +10,7 @@ Number i of a row is made with a generator seeded by i, so that every run prints
 
 import sys
 from collections.abc import Callable
-from functools import partial
+from itertools import product
 from pathlib import Path
 
 import numpy as np
@@ -24,11 +24,9 @@ from tqdm import tqdm
 from transformers import pipeline
 
 from benchmarks import robustness
-from benchmarks.common import parse, print_head, print_row, times_ms
+from benchmarks.common import least_time, parse, print_head, print_row
 from benchmarks.images import fonts, load_font, middle_line, number_drawing, photograph, tablet_line
 from benchmarks.prediction import photo
-from image_processing_mnist import MnistImageProcessor
-from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
 from training.errors import told_by
 from training.evaluation import expected_calibration_error
@@ -122,34 +120,32 @@ def print_numbers(read: Callable, rows: list[tuple], count: int) -> list[str]:
     """
     lines = [print_head("numbers", "count", *measure([{"number": "1", "score": 1}], ["1"]))]
 
-    def add(name: str, touching: bool, results: list[dict], true: list[str]) -> str:
-        cells = [f"{figure:.1%}" for figure in measure(results, true).values()]
-        return print_row(f"{name}, {'touching' if touching else 'apart'}", f"{len(true):,}", *cells)
+    def add(name: str, results: list[dict], true: list[str]) -> str:
+        figures = measure(results, true).values()
+        return print_row(name, f"{len(true):,}", *(f"{figure:.1%}" for figure in figures))
 
-    for name, kind, digits in rows:
-        for touching in (False, True):
-            results, true = [], []
-            for length in LENGTHS[touching:]:
-                for seed in tqdm(range(count), leave=False):
-                    image, number = compose(kind, length, touching, seed, digits)
-                    results.append(read(image))
-                    true.append(number)
-                add(f"{name}, {length} digits", touching, results[-count:], true[-count:])
-            lines.append(add(name, touching, results, true))
+    for (name, kind, digits), touching in product(rows, (False, True)):
+        results, true, gap = [], [], "touching" if touching else "apart"
+        for length in LENGTHS[touching:]:
+            for seed in tqdm(range(count), leave=False):
+                image, number = compose(kind, length, touching, seed, digits)
+                results.append(read(image))
+                true.append(number)
+            add(f"{name}, {length} digits, {gap}", results[-count:], true[-count:])
+        lines.append(add(f"{name}, {gap}", results, true))
     return lines
 
 
 def print_non_digits(read: Callable, count: int) -> None:
     """The table of non-digits: how many are taken for a number of two or more digits."""
-    wanted = ("clothing", "scribbles", "letters, all")
     rows = [robustness.Row("houses", house, range(count))]
     rows.append(robustness.Row("words", word, fonts() * count))
+    wanted = ("clothing", "scribbles", "letters, all")
     rows += [row for row in robustness.non_digit_rows() if row.name.startswith(wanted)]
     print()
     print_head("non-digits", "count", "two or more digits, score >= 0.5")
     for row in rows:
-        pairs = enumerate(row.sources[:count])
-        images = (robustness.make_image(row.view, source, i) for i, source in pairs)
+        images = (robustness.make_image(row.view, s, i) for i, s in enumerate(row.sources[:count]))
         results = [read(image) for image in tqdm(images, leave=False)]
         numbers = [len(result["digits"]) > 1 and result["score"] >= 0.5 for result in results]
         print_row(row.name, len(numbers), f"{np.mean(numbers):.1%}")
@@ -157,41 +153,38 @@ def print_non_digits(read: Callable, count: int) -> None:
 
 def print_times(read: Callable, classify: Callable, digits: tuple) -> None:
     """The table of times, of one thread, as ratios to `image-classification` of one digit."""
-    numbers = {
-        f"{name}, mean of {TIMED}": [
-            compose(KINDS["drawing"], length, False, seed, digits)[0] for seed in range(TIMED)
-        ]
-        for name, length in (("one digit", 1), ("five digits", 5), ("ten digits", 10))
-    }
-    single, five, _ = numbers.values()
-    numbers["five digits, 12 megapixels"] = [five[0].convert("RGB").resize((4000, 3000))]
+    one, five, ten = (
+        [compose(KINDS["drawing"], length, False, seed, digits)[0] for seed in range(TIMED)]
+        for length in (1, 5, 10)
+    )
+    large = [five[0].convert("RGB").resize((4000, 3000))]
     print()
     print_head("time as a ratio to image-classification", "")
-    for name, drawings in numbers.items():
-        references = [photo()] if "megapixels" in name else single
-        # In turns, as a machine is not equally fast all the time.
-        times = [
-            [min(times_ms(partial(*call), 5)) for call in ((read, image), (classify, reference))]
-            for image, reference in zip(drawings, references, strict=True)
+    for name, drawings, references in (
+        (f"one digit, mean of {TIMED}", one, one),
+        (f"five digits, mean of {TIMED}", five, one),
+        (f"ten digits, mean of {TIMED}", ten, one),
+        ("five digits, 12 megapixels", large, [photo()]),
+    ):
+        times = [  # in turns, as a machine is not equally fast all the time
+            (least_time(read, drawing, calls=5), least_time(classify, reference, calls=5))
+            for drawing, reference in zip(drawings, references, strict=True)
         ]
         print_row(name, f"{np.divide(*np.mean(times, axis=0)):.1f}")
 
 
 def main() -> None:
-    """Print the tables."""
     options = parse(__doc__, **robustness.MODEL, max_samples=(200, "images of a row"))
     if options.update_card and (options.train_val_split or not options.pen_digits_file):
         sys.exit("--update_card takes the whole table: give --pen_digits_file, and no split.")
     torch.set_num_threads(1)
     threadpool_limits(1)  # numpy's and scipy's
-    mnist = robustness.load_mnist(options)
-    digits = (lambda digit, _: middle_line(digit), mnist.images.numpy(), mnist.labels.numpy())
+    *mnist, model, processor = robustness.load(options)
+    digits = (lambda digit, _: middle_line(digit), *mnist)
     rows = [(name, kind, digits) for name, kind in KINDS.items()]
     if pen_file := options.pen_digits_file:
         pen_digits = (pen_line, *robustness.load_pen_digits(pen_file))
         rows.append(("UCI pen digits", KINDS["drawing"], pen_digits))
-    model = load_pretrained(options.model_name_or_path).eval()
-    processor = MnistImageProcessor.from_pretrained(options.model_name_or_path)
     parts = {"model": model, "image_processor": processor, "device": "cpu"}
     read, classify = NumberRecognitionPipeline(**parts), pipeline("image-classification", **parts)
     lines = print_numbers(read, rows, options.max_samples)

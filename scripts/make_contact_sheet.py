@@ -74,15 +74,13 @@ def example(kind: Callable, glyphs: list, rng: np.random.Generator) -> np.ndarra
     """A scene of writing in black that shows one kind and nothing else."""
     layout = kind if kind in photographs.LAYOUTS else photographs.one_glyph
     writing, _ = layout(glyphs, rng)
-    circle = form = np.zeros_like(writing)
-    if kind is photographs.circle_around:
-        circle = photographs.draw_lines(rng, {kind: 1}, writing)
-    elif kind in photographs.FORMS:
-        form = photographs.draw_lines(rng, {kind: 1}, writing)
+    is_circle, lines = kind is photographs.circle_around, np.zeros_like(writing)
+    if is_circle or kind in photographs.FORMS:
+        lines = photographs.draw_lines(rng, {kind: 1}, writing)
     scene = np.full((5, *writing.shape), 0.9, np.float32)
-    scene[3] = np.maximum(writing, circle)
-    scene[4] = form * (1 - scene[3])
-    photographs.lay_on(scene, np.maximum(scene[3], form), np.zeros(3))
+    scene[3] = np.maximum(writing, lines) if is_circle else writing
+    scene[4] = lines * (1 - scene[3]) * (not is_circle)
+    photographs.lay_on(scene, np.maximum(writing, lines), np.zeros(3))
     changes = *photographs.ON_PHOTOS, *photographs.AFTERWARDS, photographs.thing
     return kind(scene, rng) if kind in (*changes, photographs.exposed) else scene
 

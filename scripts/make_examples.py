@@ -48,10 +48,9 @@ def main(dataset: str = "ylecun/mnist") -> None:
     """Write the images into examples/."""
     digits = load_dataset(dataset, split="train").select(range(100))
     labels, digits = digits["label"], digits["image"]
-    number = np.zeros((28, 68), np.uint8)  # 20 pixels from one digit to the next
-    for place, digit in enumerate((4, 0, 7)):
-        part = number[:, 20 * place : 20 * place + 28]
-        np.maximum(part, np.asarray(digits[labels.index(digit)]), out=part)
+    number = np.zeros((28, 68), np.uint8)
+    for left, digit in ((0, 4), (20, 0), (40, 7)):
+        number[:, left : left + 28] |= digits[labels.index(digit)]
     for name, image in {
         "1-a-4-from-MNIST.png": digits[2],
         "2-a-2-in-thin-lines.png": write(TWO, 4, "white", "#222"),

@@ -17,6 +17,7 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
+import numpy as np
 import pyte
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
@@ -52,40 +53,35 @@ POINTER = """addEventListener("DOMContentLoaded", () => {
 
 
 class Recorder:
-    """Keeps what a page shows whenever it changes, with the time in seconds of the video."""
+    """Keeps what a page shows whenever it changes."""
 
     def __init__(self, page: Page):
-        self.frames: list[tuple[float, str]] = []  # PNG, in base64
-        self.speed, self.at, self.now = 1, 0.0, time.time()
+        self.frames: list[tuple[float, str]] = []  # the clock's seconds, and a PNG in base64
+        self.clock, self.video = [time.time()], [0.0]  # the same moments in seconds of both
         self.session = page.context.new_cdp_session(page)
         self.session.on("Page.screencastFrame", self.keep)
         self.session.send("Page.startScreencast", {"format": "png"})
 
     def keep(self, event: dict) -> None:
-        """Take a frame, in place of one that is too recent, and ask for the next."""
+        """Take a frame, and ask for the next."""
         self.session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
-        self.pass_time(event["metadata"]["timestamp"])
-        at = self.at
-        if self.frames and at - self.frames[-1][0] < FRAME:
-            at, _ = self.frames.pop()
-        self.frames.append((at, event["data"]))
+        self.frames.append((event["metadata"]["timestamp"], event["data"]))
 
-    def pass_time(self, now: float) -> None:
-        """The video's time goes on until now, in seconds of the clock."""
-        self.at += (now - self.now) / self.speed
-        self.now = now
-
-    def set_speed(self, speed: int) -> None:
-        """From now on the video is so many times as fast as the page."""
-        self.pass_time(time.time())
-        self.speed = speed
+    def pass_time(self, speed: float = 1) -> None:
+        """Since the last call the video has been so many times as fast as the page."""
+        now = time.time()
+        self.video.append(self.video[-1] + (now - self.clock[-1]) / speed)
+        self.clock.append(now)
 
     def save(self, path: Path) -> None:
         """Write the frames as an animated WebP, the last for two seconds."""
+        self.pass_time()
         times, shots = zip(*self.frames, strict=True)
-        ends = pairwise([*times, times[-1] + 2])
-        durations = [round(1000 * (end - start)) for start, end in ends]
-        files = [io.BytesIO(base64.b64decode(shot)) for shot in shots]
+        places = np.interp(times, self.clock, self.video) // FRAME
+        shown = dict(zip(places, shots, strict=True))  # the last shot of each place
+        ends = pairwise([*shown, places[-1] + 2 / FRAME])
+        durations = [round(1000 * FRAME * (end - start)) for start, end in ends]
+        files = [io.BytesIO(base64.b64decode(shot)) for shot in shown.values()]
         first, *others = (Image.open(file).convert("RGB").resize(SHOWN_SIZE) for file in files)
         options = {"duration": durations, "loop": 0, "quality": 30, "method": 6}
         first.save(path, save_all=True, append_images=others, **options)
@@ -116,7 +112,7 @@ def show_terminal(
     feed(b"\n")
     words = ["env", *command.replace("python", sys.executable).split()]
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "bufsize": 0}
-    recorder.set_speed(SPEED)
+    recorder.pass_time()
     with subprocess.Popen(words, cwd=folder, env=ENVIRONMENT, **pipe) as process:
         while piece := process.stdout.read(65536):
             feed(piece)
@@ -125,7 +121,7 @@ def show_terminal(
                 process.send_signal(signal.SIGINT)
                 until = b""
     page.wait_for_timeout(1000 * SPEED)
-    recorder.set_speed(1)
+    recorder.pass_time(SPEED)
     if process.returncode not in (0, 1, -signal.SIGINT):
         raise RuntimeError(f"{command} failed:\n{output.decode()}")
 

@@ -53,12 +53,15 @@ def growing(strokes: list, count: int) -> list[Image.Image]:
 
 def sent_by_sheet(drawing: Image.Image) -> bytes:
     """A drawing on the sheet as the PNG that ui/sheet.js sends: its ink, with a margin, reduced."""
-    left, top, right, bottom = ImageOps.invert(drawing.convert("L")).getbbox()
-    cropped = drawing.crop((left - MARGIN, top - MARGIN, right + MARGIN, bottom + MARGIN))
-    whole = Image.new("RGBA", cropped.size, "white")
-    whole.paste(cropped, mask=cropped)
+    ink = drawing.crop(ImageOps.invert(drawing.convert("L")).getbbox())
+    whole = ImageOps.expand(ink, MARGIN, "white")
     scale = min(1, SENT_HEIGHT / whole.height)
     size = [round(scale * side) for side in whole.size]
+    return encode(whole.resize(size, Image.Resampling.BILINEAR), "PNG")
+
+
+def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+    """An image as a file's content."""
     file = io.BytesIO()
-    whole.resize(size, Image.Resampling.BILINEAR).save(file, "PNG")
+    image.save(file, kind, **options)
     return file.getvalue()
