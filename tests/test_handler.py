@@ -1,10 +1,8 @@
 """The model as an Inference Endpoint: pushed, downloaded elsewhere, and asked over HTTP."""
 
 import base64
-import io
 import json
 import sys
-import textwrap
 import time
 import urllib.error
 import urllib.request
@@ -19,7 +17,7 @@ import pytest
 from PIL import Image
 
 from conftest import ROOT
-from modeling_mnist import MnistForImageClassification
+from page import encode
 
 
 @pytest.fixture(scope="module")
@@ -39,38 +37,32 @@ def endpoint(hf, python, tmp_path_factory) -> Iterator[str]:
     server.wait(60)
 
 
-def call(url: str, body: Any, content_type: str = "application/json") -> tuple[int, Any]:
-    """POST JSON, or the bytes of a file, and return the status and the answer."""
-    data = body if isinstance(body, bytes) else json.dumps(body).encode()
-    request = urllib.request.Request(url, data, {"Content-Type": content_type})
+def call(url: str, body: Any) -> tuple[int, Any]:
+    """POST JSON, or the bytes of a PNG, and return the status and the answer."""
+    is_file = isinstance(body, bytes)
+    data, kind = (body, "image/png") if is_file else (json.dumps(body).encode(), "application/json")
     try:
+        request = urllib.request.Request(url, data, {"Content-Type": kind})
         with urllib.request.urlopen(request, timeout=300) as answer:
             return answer.status, json.load(answer)
     except urllib.error.HTTPError as error:
         return error.code, json.load(error)
 
 
-def png(image: Image.Image) -> bytes:
-    file = io.BytesIO()
-    image.save(file, "PNG")
-    return file.getvalue()
-
-
 def b64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-def test_an_endpoint_answers_200_calls_at_once(endpoint, digits, processor):
+def test_an_endpoint_answers_200_calls_at_once(endpoint, digits, model, processor):
     images, labels = digits[0][:200], digits[1][:200]
-    files = [png(image) for image in images]
+    files = [encode(image) for image in images]
     forms = [
         lambda file: call(endpoint, {"inputs": b64(file)}),
         lambda file: call(endpoint, {"inputs": "data:image/png;base64," + b64(file)}),
-        lambda file: call(endpoint + "?task=image-classification", file, "image/png"),
+        lambda file: call(endpoint + "?task=image-classification", file),
     ]
     with ThreadPoolExecutor(200) as pool:
         answers = list(pool.map(lambda n: forms[n % 3](files[n]), range(200)))
-    model = MnistForImageClassification.from_pretrained(ROOT / "model").eval()
     logits = model(processor(images, return_tensors="pt")["pixel_values"]).logits
     for (status, scores), expected in zip(answers, logits.softmax(-1), strict=True):
         assert status == 200 and len(scores) == 5
@@ -81,9 +73,9 @@ def test_an_endpoint_answers_200_calls_at_once(endpoint, digits, processor):
     assert (read == labels).mean() > 0.97
 
 
-def test_lists_transparency_and_the_hubs_own_client(endpoint, python, digits, tmp_path):
+def test_lists_transparency_and_the_hubs_own_client(endpoint, run_code, digits, tmp_path):
     images, labels = digits[0][:64], digits[1][:64]
-    inputs = [b64(png(image)) for image in images]
+    inputs = [b64(encode(image)) for image in images]
     single = [call(endpoint, {"inputs": image})[1] for image in inputs[:3]]
     inputs[5] = inputs[5][:200]
     status, answers = call(endpoint, {"inputs": inputs, "parameters": None})
@@ -96,7 +88,7 @@ def test_lists_transparency_and_the_hubs_own_client(endpoint, python, digits, tm
 
     ink = Image.new("RGBA", (200, 200))  # drawn on a transparent canvas
     ink.paste("black", (90, 30, 110, 170))
-    assert call(endpoint, {"inputs": b64(png(ink))})[1][0]["label"] == "1"
+    assert call(endpoint, {"inputs": b64(encode(ink))})[1][0]["label"] == "1"
 
     images[0].save(tmp_path / "digit.png")
     ask = """
@@ -105,18 +97,16 @@ def test_lists_transparency_and_the_hubs_own_client(endpoint, python, digits, tm
         url, path = sys.argv[1:]
         print(InferenceClient(url).image_classification(path)[0].label)
     """
-    (tmp_path / "ask.py").write_text(textwrap.dedent(ask))
-    answer = python.run(tmp_path / "ask.py", endpoint, tmp_path / "digit.png")
-    assert answer.stdout.strip() == str(labels[0]), answer.stderr
+    assert run_code(ask, endpoint, tmp_path / "digit.png") == [str(labels[0])]
 
 
 def test_an_endpoint_reads_numbers_and_digits_at_once(endpoint, digits):
-    pair = png(Image.fromarray(np.hstack([np.asarray(image) for image in digits[0][:2]])))
+    pair = encode(Image.fromarray(np.hstack([np.asarray(image) for image in digits[0][:2]])))
     digit, number = str(digits[1][0]), "".join(map(str, digits[1][:2]))
     task = "number-recognition"
-    calls = [(endpoint, png(digits[0][0])), (f"{endpoint}?task={task}", pair)]
+    calls = [(endpoint, encode(digits[0][0])), (f"{endpoint}?task={task}", pair)]
     with ThreadPoolExecutor(100) as pool:
-        answers = list(pool.map(lambda n: call(*calls[n % 2], "image/png"), range(100)))
+        answers = list(pool.map(lambda n: call(*calls[n % 2]), range(100)))
     assert {status for status, _ in answers} == {200}
     assert {scores[0]["label"] for _, scores in answers[::2]} == {digit}
     assert {answer["number"] for _, answer in answers[1::2]} == {number}
@@ -127,7 +117,7 @@ def test_an_endpoint_reads_numbers_and_digits_at_once(endpoint, digits):
 
 
 def test_an_endpoint_says_what_is_wrong_with_a_call(endpoint, digits):
-    file = png(digits[0][0])
+    file = encode(digits[0][0])
     image, label = b64(file), str(digits[1][0])
     unreadable = {  # what is said of them
         "": "not an image",
@@ -137,7 +127,7 @@ def test_an_endpoint_says_what_is_wrong_with_a_call(endpoint, digits):
         "data:image/svg+xml;base64," + b64(b"<svg xmlns='http://www.w3.org/2000/svg'/>"): "PNG",
         b64(b"%PDF-1.7"): "PNG",
         b64(file[:-30]): "corrupted",
-        b64(png(Image.new("1", (8001, 8001)))): "64 megapixels",
+        b64(encode(Image.new("1", (8001, 8001)))): "64 megapixels",
         "A" * 28_000_000: "20 MB",
     }
     refused = [({"inputs": content}, sentence) for content, sentence in unreadable.items()]
