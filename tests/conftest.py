@@ -62,6 +62,12 @@ def digits() -> tuple[list, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
+def pixels(digits) -> np.ndarray:
+    """The same images, (300, 28, 28) uint8."""
+    return np.stack([np.asarray(image) for image in digits[0]])
+
+
+@pytest.fixture(scope="session")
 def processor() -> MnistImageProcessor:
     """The released one."""
     return MnistImageProcessor.from_pretrained(ROOT / "model")

@@ -8,8 +8,7 @@ import pytest
 import torch
 from playwright.sync_api import expect
 
-from conftest import ROOT
-from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
+from modeling_mnist import MnistConfig, MnistForImageClassification
 from page import INVITATION, STROKES, call_server, draw, visit
 from ui.components import Inside
 from ui.saliency import trace
@@ -33,8 +32,7 @@ def check(model, digit: np.ndarray, answer: dict) -> None:
     np.testing.assert_allclose(dense_levels, dense / dense.max().clamp(min=1e-12), atol=0.003)
 
 
-def test_the_app_shows_what_each_layer_of_its_model_computes(app_url, digits, processor):
-    model = load_pretrained(str(ROOT / "model"))
+def test_the_app_shows_what_each_layer_of_its_model_computes(app_url, model, digits, processor):
     images = processor(digits[0][:5], return_tensors="pt")["pixel_values"][:, 0]
     for digit in (255 * images).byte().numpy():
         sent = base64.b64encode(digit.tobytes()).decode()
