@@ -3,10 +3,10 @@
     with serve({"hf_alice": "alice", "hf_ro": "alice:read"}) as hub: ...  # alice's two tokens
 
 The clients read HF_ENDPOINT (`hub.url`) and HF_HOME when they are imported: run them in processes
-of their own. Without HF_HUB_DISABLE_XET=1 they upload to a Xet storage server, which this is not.
+of their own.
 
-Left out: branches, tags, pull requests, organisations, private repos, multipart LFS, search,
-.gitignore, deleting files and repos.
+Left out: LFS and Xet (large files come with the commit, as small ones do), branches, tags, pull
+requests, organisations, private repos, search, .gitignore, deleting files and repos.
 """
 
 import base64
@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from hashlib import sha1, sha256
+from hashlib import sha1
 from pathlib import Path, PurePosixPath
 from typing import Any
 from urllib.parse import parse_qs
@@ -30,12 +30,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-LFS_TYPES = ("safetensors", "bin", "pt", "pth", "onnx", "npz", "parquet", "zip")
-GITATTRIBUTES = "".join(f"*.{suffix} filter=lfs diff=lfs merge=lfs -text\n" for suffix in LFS_TYPES)
-
-
-def is_lfs(path: str) -> bool:
-    return path.endswith(LFS_TYPES)
+GITATTRIBUTES = b"*.safetensors filter=lfs diff=lfs merge=lfs -text\n"
 
 
 @dataclass
@@ -52,13 +47,11 @@ class Commit:
         for path, content in sorted(self.files.items()):
             for folder in map(str, PurePosixPath(path).parents):
                 rows[folder] = {"type": "directory", "path": folder, "size": 0, "oid": "0" * 40}
-            # The client compares oid with its own file: git's sha1 of it, or for LFS the sha256.
-            oid, size = sha1(b"blob %d\0" % len(content) + content).hexdigest(), len(content)
+            size = len(content)
+            oid = sha1(
+                b"blob %d\0" % size + content
+            ).hexdigest()  # git's, as the client computes it
             rows[path] = {"type": "file", "path": path, "size": size, "oid": oid}
-            if is_lfs(path):
-                oid = sha256(content).hexdigest()
-                lfs = {"oid": oid, "size": size, "pointerSize": 130}
-                rows[path] |= {"oid": oid, "lfs": lfs}
         rows.pop(".", None)  # the root
         return rows
 
@@ -82,23 +75,21 @@ class Hub:
     Args:
         tokens: Of each token the user; {"hf_ro": "alice:read"} is one that may not write.
         repos: Of "models/alice/demo" the commits; also datasets/ and spaces/.
-        lfs: The uploaded LFS objects, by their sha256.
-        faults: To make it fail: {"lfs_put": [500, 0], "commit": [503]} is what the next such
-            requests are answered, where 0 drops the connection. Nothing is stored then.
+        faults: To make it fail: [503, 0] is what the next commits are answered, where 0 drops the
+            connection. Nothing is stored then.
     """
 
     tokens: dict[str, str]
     url: str
     repos: dict[str, list[Commit]] = field(default_factory=dict)
-    lfs: dict[str, bytes] = field(default_factory=dict)
-    faults: dict[str, list[int]] = field(default_factory=dict)
+    faults: list[int] = field(default_factory=list)
 
     def put(self, repo: str, changes: dict[str, bytes]) -> Commit:
         """Put files on main; where nothing differs there is no new commit.
 
         A repo begins as on the Hub, with one commit that holds .gitattributes.
         """
-        first = Commit(sha1(repo.encode()).hexdigest(), {".gitattributes": GITATTRIBUTES.encode()})
+        first = Commit(sha1(repo.encode()).hexdigest(), {".gitattributes": GITATTRIBUTES})
         commits = self.repos.setdefault(repo, [first])
         files = commits[-1].files | changes
         if files != commits[-1].files:
@@ -142,16 +133,6 @@ class Hub:
             raise refusal(404, "Invalid rev id", "RevisionNotFound")
         return found[-1]
 
-    async def body(self, request: Request, fault: str) -> bytes:
-        """The body of the request, or the failure that a test planned for it."""
-        if not self.faults.get(fault):
-            return await request.body()
-        status = self.faults[fault].pop(0)
-        async for _ in request.stream():
-            if status == 0:  # drop the connection while the client still sends
-                break
-        raise refusal(status, "Planned failure")
-
     async def whoami(self, request: Request) -> Response:
         if not (user := self.user(request)):
             raise refusal(401, "Invalid username or password.")
@@ -188,11 +169,8 @@ class Hub:
         if path not in commit.files:
             # With the commit in hand the client also caches that the file is missing.
             raise refusal(404, "Entry not found", "EntryNotFound", **headers)
-        content, row = commit.files[path], commit.rows[path]
-        headers["ETag"] = f'"{row["oid"]}"'
-        if "lfs" in row:
-            headers |= {"X-Linked-ETag": headers["ETag"], "X-Linked-Size": str(row["size"])}
-        return Response(content, headers=headers)
+        headers["ETag"] = f'"{commit.rows[path]["oid"]}"'
+        return Response(commit.files[path], headers=headers)
 
     async def create(self, request: Request) -> Response:
         wanted = await request.json()
@@ -213,39 +191,25 @@ class Hub:
         return JSONResponse({"errors": [], "warnings": []})
 
     async def preupload(self, request: Request) -> Response:
-        """Tell the client which files go to LFS, and which main has."""
-        wanted, rows, files = await request.json(), self.commit(request, write=True).rows, []
-        for path in (file["path"] for file in wanted["files"]):
-            row = {"path": path, "uploadMode": "lfs" if is_lfs(path) else "regular"}
-            files.append(row | {"oid": rows.get(path, {}).get("oid"), "shouldIgnore": False})
-        return JSONResponse({"files": files})
-
-    async def lfs_batch(self, request: Request) -> Response:
-        objects = (await request.json())["objects"]
-        self.repo(request, write=True)
-        for item in objects:
-            if item["oid"] not in self.lfs:  # else no actions: nothing to upload
-                item["actions"] = {"upload": {"href": f"{self.url}/_lfs/{item['oid']}"}}
-        return JSONResponse({"transfer": "basic", "objects": objects})
-
-    async def lfs_put(self, request: Request) -> Response:
-        # No rights to check: as with the Hub's presigned URLs, the client sends no token here.
-        content, oid = await self.body(request, "lfs_put"), request.path_params["oid"]
-        if sha256(content).hexdigest() != oid:
-            raise refusal(400, "The content does not have the announced sha256")
-        self.lfs[oid] = content
-        return Response()
+        """Tell the client how each file is uploaded, and which main has."""
+        wanted, rows = await request.json(), self.commit(request, write=True).rows
+        regular = {"uploadMode": "regular", "shouldIgnore": False}
+        paths = [file["path"] for file in wanted["files"]]
+        known = [{"path": path, "oid": rows.get(path, {}).get("oid")} for path in paths]
+        return JSONResponse({"files": [row | regular for row in known]})
 
     async def add_commit(self, request: Request) -> Response:
-        body, repo, changes = await self.body(request, "commit"), self.repo(request, True), {}
-        for operation in map(json.loads, body.splitlines()[1:]):  # the first line is the header
-            value = operation["value"]
-            is_file = operation["key"] == "file"
-            content = base64.b64decode(value["content"]) if is_file else self.lfs.get(value["oid"])
-            if content is None:
-                raise refusal(404, "An LFS object was not uploaded", "EntryNotFound")
-            changes[value["path"]] = content
-        sha = self.put(repo, changes).sha
+        if self.faults:
+            status = self.faults.pop(0)
+            async for _ in request.stream():
+                if status == 0:  # drop the connection while the client still sends
+                    break
+            raise refusal(status, "Planned failure")
+        body, repo = await request.body(), self.repo(request, write=True)
+        _, *files = (json.loads(line)["value"] for line in body.splitlines())  # after the header
+        sha = self.put(
+            repo, {file["path"]: base64.b64decode(file["content"]) for file in files}
+        ).sha
         url = f"{self.page(repo)}/commit/{sha}"
         return JSONResponse({"success": True, "commitOid": sha, "commitUrl": url})
 
@@ -253,7 +217,6 @@ class Hub:
 def make_app(hub: Hub) -> Starlette:
     api = "/api/{kind}/{owner}/{name}"
     routes: list[tuple[str, str, Any]] = [
-        ("PUT", "/_lfs/{oid}", hub.lfs_put),
         ("GET", "/api/whoami-v2", hub.whoami),
         ("POST", "/api/repos/create", hub.create),
         ("POST", "/api/validate-yaml", hub.validate_yaml),
@@ -268,7 +231,6 @@ def make_app(hub: Hub) -> Starlette:
     ]
     for repo in ("/{owner}/{name}", "/{kind}/{owner}/{name}"):  # the URL of a model names no kind
         routes.append(("GET", repo + "/resolve/{rev}/{path:path}", hub.resolve))
-        routes.append(("POST", repo + ".git/info/lfs/objects/batch", hub.lfs_batch))
     return Starlette(
         routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in routes],
         exception_handlers={HTTPException: answer_refusal},

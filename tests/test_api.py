@@ -85,15 +85,6 @@ READ = {
 }
 
 
-def test_read_returns_a_number_with_its_digits_and_their_places(client):
-    number = ROOT / "examples" / "6-the-number-407.jpg"
-    result = client.predict(handle_file(number), api_name="/read")
-    assert result["number"] == "407" and 0 < result["score"] <= 1
-    assert [digit["label"] for digit in result["digits"]] == ["4", "0", "7"]
-    left = [digit["box"]["xmin"] for digit in result["digits"]]
-    assert left == sorted(left) and left[0] >= 0 and result["digits"][2]["box"]["xmax"] <= 440
-
-
 @pytest.mark.parametrize("name", REFUSED)
 def test_refused_with_a_sentence(client, tmp_path, name):
     content, sentence = REFUSED[name]

@@ -1,5 +1,6 @@
-"""What README.md says is true: its front matter, commands, flags, files and pins."""
+"""What README.md says is true, what is required is pinned, and who may import whom."""
 
+import ast
 import json
 import re
 import shutil
@@ -7,13 +8,13 @@ import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from importlib.metadata import packages_distributions
+from pathlib import Path
 
 import pytest
 from huggingface_hub import RepoCard, SpaceCardData
 from PIL import Image
 
 from conftest import ROOT
-from test_layout import imported
 from train import main
 from training.arguments import MnistTrainingArguments
 from training.model_card import write_model_card
@@ -137,3 +138,49 @@ def test_every_documented_flag_exists(monkeypatch, capsys):
     documented = set(re.findall(r"(?<![\w-])--([a-z_0-9]+)", training))
     assert {"bf16", "push_to_hub", "train_val_split"} <= documented
     assert documented <= set(re.findall(r"--([a-z_0-9]+)", help_text))
+
+
+PUSHED = {"image_processing_mnist", "modeling_mnist", "pipeline_mnist"}
+DOORS = PUSHED | {"app", "train"}
+EVERYONE = {"tests", "benchmarks", "scripts", "ui", "training", *DOORS}
+# What each may import of the repository. Tests import each other by their bare names.
+ALLOWED = {
+    **dict.fromkeys(PUSHED, frozenset()),
+    "app": PUSHED | {"ui"},
+    "ui": PUSHED | {"ui"},
+    "train": PUSHED | {"training"},
+    "training": PUSHED | {"training"},
+    "scripts": PUSHED | {"scripts", "training"},
+    "benchmarks": EVERYONE - {"tests"},
+    "tests": EVERYONE,
+}
+FILES = [
+    file
+    for file in sorted(ROOT.rglob("*.py"))
+    if file.relative_to(ROOT).parts[0].removesuffix(".py") in EVERYONE
+]
+
+
+def imported(file: Path) -> set[str]:
+    """The first names of the absolute imports anywhere in a file, and "." for a relative one."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names.add("." if node.level else node.module.split(".")[0])
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_only_what_it_may(file):
+    owner = file.relative_to(ROOT).parts[0].removesuffix(".py")
+    assert imported(file) & (EVERYONE | {"."}) <= ALLOWED[owner]
+
+
+def test_the_root_holds_what_people_open():
+    assert {file.stem for file in ROOT.glob("*.py")} <= DOORS
+
+
+def test_folders_need_no_init_files():
+    assert list(ROOT.glob("[a-z]*/**/__init__.py")) == []

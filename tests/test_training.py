@@ -40,10 +40,6 @@ def argv(monkeypatch) -> Callable[..., None]:
     return lambda *words: monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words)])
 
 
-def results(folder: Path, of: str = "eval") -> dict[str, float]:
-    return json.loads((folder / f"{of}_results.json").read_text())
-
-
 def test_learns_to_classify_held_out_digits(trained, digits):
     """60 steps on 630 images; the 300 test images, classified by the saved model, are the judge."""
     model = MnistForImageClassification.from_pretrained(trained).eval()
@@ -59,41 +55,22 @@ def test_learns_to_classify_held_out_digits(trained, digits):
     assert [entry["step"] for entry in history if "eval_accuracy" in entry][:3] == [20, 40, 60]
 
 
-def test_writes_what_the_readme_promises(trained):
-    for name in ("config.json", "model.safetensors", "preprocessor_config.json"):
-        assert (trained / name).is_file()
+def test_writes_what_the_readme_promises_and_what_is_measured_is_what_is_saved(trained):
+    """The run's figures are those of the EMA, which is saved."""
     assert not list(trained.glob("*.bin"))  # a pickle of the arguments would hold the Hub token
-    assert results(trained, "train")["train_loss"] > 0
-    measured = results(trained)
-    assert measured["eval_loss"] > 0 and 0 < measured["eval_accuracy"] <= 1
-    assert {f"eval_accuracy_{digit}" for digit in range(10)} <= measured.keys()
     for name in ("learning_curves.png", "confusion_matrix.png"):
         with PILImage.open(trained / name) as plot:
             assert plot.width > 400
+    results = (trained / f"{name}_results.json" for name in ("eval", "train"))
+    measured, trained_by = (json.loads(file.read_text()) for file in results)
+    assert trained_by["train_loss"] > 0 and 0 < measured["eval_accuracy"] <= 1
+    assert {f"eval_accuracy_{digit}" for digit in range(10)} <= measured.keys()
 
-
-def test_what_is_measured_is_what_is_saved(trained):
-    """The run's figures are those of the EMA, which is saved."""
     rows = load_splits(str(SAMPLE))["train"].select(range(700))
     _, validation = carve_validation(to_tensors(rows, "image", "label"), 0.1, seed=42)
     model = MnistForImageClassification.from_pretrained(trained).eval()
     batch = validation.__getitems__(list(range(70)))
     loss = model(scale_pixels(batch["pixel_values"]), batch["labels"]).loss.item()
-    assert results(trained)["eval_loss"] == pytest.approx(loss, rel=1e-4)
-
-
-def test_do_eval_alone_evaluates_a_saved_model_on_the_test_set(train, trained, tmp_path, digits):
-    flags = ("--do_eval", "--model_name_or_path", trained, "--dataset_name", SAMPLE)
-    result = train(*flags, "--output_dir", tmp_path / "evaluation")
-    assert result.returncode == 0, result.stderr
-    measured = results(tmp_path / "evaluation")
-
-    images, labels = digits
-    raw = torch.from_numpy(np.stack([np.asarray(image) for image in images]))[:, None] / 255
-    model = MnistForImageClassification.from_pretrained(trained).eval()
-    logits = model(raw).logits.detach()
-    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels)).item()
-    assert measured["eval_accuracy"] == (logits.argmax(1).numpy() == labels).mean()
     assert measured["eval_loss"] == pytest.approx(loss, rel=1e-4)
 
 
