@@ -115,6 +115,12 @@ def run_code(python, tmp_path_factory) -> Callable[..., list[str]]:
     return run
 
 
+@pytest.fixture
+def argv(monkeypatch) -> Callable[..., None]:
+    """Sets train.py's command line in this process."""
+    return lambda *words: monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words)])
+
+
 @pytest.fixture(scope="session")
 def train(python) -> Callable[..., subprocess.CompletedProcess]:
     """Runs `python train.py` with these arguments."""

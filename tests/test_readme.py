@@ -4,7 +4,6 @@ import ast
 import json
 import re
 import shutil
-import sys
 from collections.abc import Iterator
 from dataclasses import fields
 from importlib.metadata import packages_distributions
@@ -128,8 +127,8 @@ def test_the_card_is_what_the_commands_write(tmp_path):
     assert "| accuracy | 50.00% |" in (folder / "README.md").read_text()
 
 
-def test_every_documented_flag_exists(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+def test_every_documented_flag_exists(argv, capsys):
+    argv("--help")
     with pytest.raises(SystemExit, match="0"):
         main()
     help_text = capsys.readouterr().out

@@ -14,7 +14,6 @@ from benchmarks.mnist_c import CORRUPTIONS
 from benchmarks.robustness import digit_rows, frame, main, measure
 from conftest import ROOT, SAMPLE
 
-
 # What moves the digit, or leaves little of it, is measured below.
 MOVED = {"motion_blur", "shear", "scale", "rotate", "translate", "stripe", "canny_edges"}
 

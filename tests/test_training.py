@@ -34,12 +34,6 @@ from training.model_card import command_line
 from training.trainer import TEACHER_WEIGHT, MnistTrainer
 
 
-@pytest.fixture
-def argv(monkeypatch) -> Callable[..., None]:
-    """Sets train.py's command line in this process."""
-    return lambda *words: monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words)])
-
-
 def test_learns_to_classify_held_out_digits(trained, digits):
     """60 steps on 630 images; the 300 test images, classified by the saved model, are the judge."""
     model = MnistForImageClassification.from_pretrained(trained).eval()
