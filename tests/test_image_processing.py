@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageOps
-from transformers import AutoImageProcessor, pipeline
+from transformers import AutoImageProcessor
 
 from conftest import ROOT
 from image_processing_mnist import MnistImageProcessor
@@ -193,16 +193,6 @@ def test_mnist_passes_through(digits, pixels, model):
     predicted = [model(torch.tensor(p).float()).logits.argmax(1).numpy() for p in (raw, framed)]
     assert (predicted[0] == labels).mean() >= 0.99
     assert np.array_equal(*predicted)
-
-
-def test_pipeline_takes_all_it_should(digits, model, tmp_path):
-    classify = pipeline("image-classification", model=model, image_processor=processor)
-    image, label = digits[0][0], str(digits[1][0])
-    image.save(tmp_path / "digit.png")
-    results = classify([image, str(tmp_path / "digit.png"), image.convert("CMYK")], top_k=10)
-    assert [result[0]["label"] for result in results] == [label] * 3
-    assert len(results[0]) == 10
-    assert sum(entry["score"] for entry in results[0]) == pytest.approx(1, abs=1e-4)
 
 
 BLANK = {

@@ -50,27 +50,6 @@ def test_one_hot_soft_and_index_labels_give_categorical_cross_entropy(config):
         assert model(pixel_values, labels=labels).loss.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_same_logits_after_saving_in_another_process(run_code, tmp_path):
-    # A step of training moves batch normalisation's statistics, so that they are tested as well.
-    model = MnistForImageClassification(TINY).to(memory_format=torch.channels_last)
-    model(torch.rand(8, 1, 28, 28))
-    pixel_values = torch.rand(4, 1, 28, 28)
-    logits = model.eval()(pixel_values).logits.detach()
-    model.save_pretrained(tmp_path)
-    torch.save((pixel_values, logits), tmp_path / "expected.pt")
-
-    load = """
-        import sys, torch
-        sys.path.append(sys.argv[2])
-        from modeling_mnist import MnistForImageClassification
-        model = MnistForImageClassification.from_pretrained(sys.argv[1]).eval()
-        pixel_values, logits = torch.load(sys.argv[1] + "/expected.pt")
-        torch.testing.assert_close(model(pixel_values).logits, logits)
-        assert model.config.id2label == {digit: str(digit) for digit in range(10)}
-    """
-    run_code(load, tmp_path, ROOT)
-
-
 def test_does_the_same_for_every_image_whatever_else_is_in_the_batch(digits, model):
     """The logits of an image are those that it has alone: clear or not, nothing else is done."""
     pixels = np.stack([np.asarray(image) for image in digits[0][:20]])[:, None] / np.float32(255)
