@@ -4,11 +4,10 @@ import io
 import json
 import re
 import urllib.request
-from collections.abc import Iterator
 from contextlib import contextmanager
 
 from PIL import Image, ImageDraw
-from playwright.sync_api import BrowserContext, Page, expect
+from playwright.sync_api import Page, expect
 
 INVITATION = "What is read appears here"
 TOUCH = {"has_touch": True, "is_mobile": True}
@@ -48,14 +47,7 @@ STROKES = {
 
 
 @contextmanager
-def visit(
-    context: BrowserContext,
-    url: str,
-    width: int = 1280,
-    height: int = 900,
-    color_scheme: str = "light",
-    server_fails: bool = False,
-) -> Iterator[Page]:
+def visit(context, url, width=1280, height=900, color_scheme="light", server_fails=False):
     """The page, whose `asked` are the functions of the server that it calls.
 
     At its end: no error in the console, no request elsewhere, the sheet unmoved. Of a failed

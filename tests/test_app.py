@@ -107,15 +107,11 @@ def test_undo_redo_and_clear_by_button_and_by_key(page):
         draw(page, [stroke])
         drawings.append(canvas.evaluate(PIXELS))
     press = page.keyboard.press
-    for steps in (
-        [(undo.click, 1), (undo.click, 0), (lambda: press("Control+y"), 1)],
-        [(lambda: press("Control+Shift+z"), 2), (lambda: press("Backspace"), 1)],
-        [(lambda: press("Control+y"), 2), (lambda: press("Control+z"), 1)],
-    ):
-        for step, strokes in steps:
-            step()
-            assert canvas.evaluate(PIXELS) == drawings[strokes]
-    press("Control+y")
+    keys = ("Control+y 1", "Control+Shift+z 2", "Backspace 1", "Control+y 2", "Control+z 1")
+    for step in ("click 1", "click 0", *keys, "Control+y 2"):
+        key, strokes = step.split()
+        undo.click() if key == "click" else press(key)
+        assert canvas.evaluate(PIXELS) == drawings[int(strokes)]
     for wipe in (clear.click, lambda: press("Delete"), lambda: press("Escape")):
         wipe()
         assert canvas.evaluate(PIXELS) == drawings[0]
@@ -452,6 +448,11 @@ VISITOR = "Object.defineProperty(navigator, 'webdriver', { get: () => false })" 
 
 
 def test_on_the_first_visit_the_sheet_writes_a_7_until_it_is_touched(app_url, browser):
+    def expect_nothing(context):
+        with visit(context, app_url) as page:
+            page.wait_for_timeout(1000)
+            expect(page.locator("#sheet .hint")).to_be_visible()
+
     with browser.new_context() as context:
         context.add_init_script(VISITOR)
         with visit(context, app_url) as page:
@@ -460,14 +461,10 @@ def test_on_the_first_visit_the_sheet_writes_a_7_until_it_is_touched(app_url, br
             expect(page.get_by_role("button", name="Undo")).to_be_disabled()
             draw(page, STROKES["3"])
             expect_digit(page, 3)
-        with visit(context, app_url) as page:  # again
-            page.wait_for_timeout(1000)
-            expect(page.locator("#sheet .hint")).to_be_visible()
+        expect_nothing(context)  # again
     with browser.new_context(reduced_motion="reduce") as context:
         context.add_init_script(VISITOR)
-        with visit(context, app_url) as page:
-            page.wait_for_timeout(1000)
-            expect(page.locator("#sheet .hint")).to_be_visible()
+        expect_nothing(context)
 
 
 def test_games(page):

@@ -67,7 +67,7 @@ def test_it_learns_from_scratch_is_saved_and_resumes(run_code, tmp_path):
         main()
     """
     flags = ("--dataset_name", SAMPLE, "--num_glyphs", 200, "--num_eval_images", 64)
-    flags += ("--use_cpu", "--disable_tqdm", True, "--save_steps", 30)
+    flags += ("--use_cpu", "--disable_tqdm", True, "--save_steps", 40)
 
     def train(output: Path, steps: int, *more) -> float:
         run_code(code, *flags, "--output_dir", output, "--max_steps", steps, *more)
@@ -80,7 +80,7 @@ def test_it_learns_from_scratch_is_saved_and_resumes(run_code, tmp_path):
     weights = (output / InkFinder.FILE).read_bytes()
     processor = AutoImageProcessor.from_pretrained(output, trust_remote_code=True)
     assert processor.ink_finder is not None
-    resumed = train(output, 45, "--resume_from_checkpoint", output / "checkpoint-30")
+    resumed = train(output, 45, "--resume_from_checkpoint", output / "checkpoint-40")
     assert resumed == pytest.approx(longer, rel=1e-3)
     assert (output / InkFinder.FILE).read_bytes() == weights
 

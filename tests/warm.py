@@ -11,14 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
 from tempfile import NamedTemporaryFile, TemporaryDirectory
-from typing import IO
 
 # What train.py, app.py and programs that load the model import; nothing of this repository.
 MODULES = (
@@ -38,37 +37,17 @@ class WarmPython:
         print(json.dumps(asked), file=self.server.stdin, flush=True)
         return json.loads(self.server.stdout.readline())
 
-    def popen(
-        self,
-        command: Sequence[str | Path],
-        *,
-        cwd: str | Path,
-        env: Mapping[str, str] = {},
-        stdout: IO | None = None,
-        stderr: IO | None = None,
-        file_size: int = RLIM_INFINITY,
-    ) -> "WarmProcess":
+    def popen(self, command, *, cwd, env=(), stdout=None, stderr=None, file_size=RLIM_INFINITY):
         """As `subprocess.Popen`; the command is this Python, a script and its arguments.
 
         No file of the process can grow beyond `file_size` bytes: what a full disk does, for each.
         """
-        asked = {
-            "command": [str(word) for word in command[1:]],
-            "cwd": str(cwd),
-            "env": dict(env),
-            "printed": [os.devnull if file is None else file.name for file in (stdout, stderr)],
-            "file_size": file_size,
-        }
-        return WarmProcess(self, self.ask(asked))
+        printed = [os.devnull if file is None else file.name for file in (stdout, stderr)]
+        asked = {"printed": printed, "file_size": file_size, "cwd": str(cwd), "env": dict(env)}
+        return WarmProcess(self, self.ask(asked | {"command": list(map(str, command[1:]))}))
 
-    def run(
-        self,
-        *command: str | Path,
-        cwd: Path | None = None,
-        file_size: int = RLIM_INFINITY,
-        **environment: str,
-    ) -> subprocess.CompletedProcess:
-        """Run a script, by default in an empty folder; returns what it printed in five minutes."""
+    def run(self, *command, cwd=None, file_size=RLIM_INFINITY, **environment):
+        """As `subprocess.run`, by default in an empty folder, and for five minutes at most."""
         with (
             TemporaryDirectory() as empty,
             NamedTemporaryFile("r") as stdout,
