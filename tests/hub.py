@@ -48,9 +48,7 @@ class Commit:
             for folder in map(str, PurePosixPath(path).parents):
                 rows[folder] = {"type": "directory", "path": folder, "size": 0, "oid": "0" * 40}
             size = len(content)
-            oid = sha1(
-                b"blob %d\0" % size + content
-            ).hexdigest()  # git's, as the client computes it
+            oid = sha1(b"blob %d\0" % size + content).hexdigest()  # git's: the client has it, too
             rows[path] = {"type": "file", "path": path, "size": size, "oid": oid}
         rows.pop(".", None)  # the root
         return rows
@@ -207,16 +205,17 @@ class Hub:
             raise refusal(status, "Planned failure")
         body, repo = await request.body(), self.repo(request, write=True)
         _, *files = (json.loads(line)["value"] for line in body.splitlines())  # after the header
-        sha = self.put(
-            repo, {file["path"]: base64.b64decode(file["content"]) for file in files}
-        ).sha
+        changes = {file["path"]: base64.b64decode(file["content"]) for file in files}
+        sha = self.put(repo, changes).sha
         url = f"{self.page(repo)}/commit/{sha}"
         return JSONResponse({"success": True, "commitOid": sha, "commitUrl": url})
 
 
 def make_app(hub: Hub) -> Starlette:
-    api = "/api/{kind}/{owner}/{name}"
-    routes: list[tuple[str, str, Any]] = [
+    api, resolve = "/api/{kind}/{owner}/{name}", "/{owner}/{name}/resolve/{rev}/{path:path}"
+    routes = [
+        ("GET", resolve, hub.resolve),  # the URL of a model names no kind
+        ("GET", "/{kind}" + resolve, hub.resolve),
         ("GET", "/api/whoami-v2", hub.whoami),
         ("POST", "/api/repos/create", hub.create),
         ("POST", "/api/validate-yaml", hub.validate_yaml),
@@ -229,8 +228,6 @@ def make_app(hub: Hub) -> Starlette:
         ("POST", api + "/preupload/{rev}", hub.preupload),
         ("POST", api + "/commit/{rev}", hub.add_commit),
     ]
-    for repo in ("/{owner}/{name}", "/{kind}/{owner}/{name}"):  # the URL of a model names no kind
-        routes.append(("GET", repo + "/resolve/{rev}/{path:path}", hub.resolve))
     return Starlette(
         routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in routes],
         exception_handlers={HTTPException: answer_refusal},
