@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
+from textwrap import dedent
 
 # Nothing here may need, or wait for, a network, or find what a person has downloaded before, or
 # their token.
@@ -20,15 +21,16 @@ os.environ["OMP_NUM_THREADS"] = "1"  # tests run two at a time
 import numpy as np
 import pytest
 from datasets import load_dataset
-from playwright.sync_api import Browser, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, expect, sync_playwright
 
-from hub import add_repo, serve
+from hub import Hub, serve
 from image_processing_mnist import MnistImageProcessor
+from modeling_mnist import MnistForImageClassification, load_pretrained
 from scripts.browser import launch_chromium
 from scripts.serve import serve_app
-from warm import WarmPython
+from warm import WarmPython, warm_python
 
-expect.set_options(timeout=30_000)  # milliseconds: a busy machine is slow, not wrong
+expect.set_options(timeout=60_000)  # milliseconds: a busy machine is slow, not wrong
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "tests" / "mnist"
@@ -42,7 +44,7 @@ SHORT_RUN = (
 )
 ONLINE = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}  # for processes that use hub.py
 NO_NETWORK = {"HTTP_PROXY": "http://127.0.0.1:9"}  # nothing listens there
-LONGEST = ("test_hub", "test_app", "test_corrections", "test_training")
+LONGEST = ("test_hub", "test_app", "test_corrections", "test_training", "test_ink_finder")
 TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
 
 
@@ -60,22 +62,29 @@ def digits() -> tuple[list, np.ndarray]:
 
 
 @pytest.fixture(scope="session")
+def pixels(digits) -> np.ndarray:
+    """The same images, (300, 28, 28) uint8."""
+    return np.stack([np.asarray(image) for image in digits[0]])
+
+
+@pytest.fixture(scope="session")
 def processor() -> MnistImageProcessor:
     """The released one."""
     return MnistImageProcessor.from_pretrained(ROOT / "model")
 
 
 @pytest.fixture(scope="session")
-def root(tmp_path_factory) -> Path:
-    return tmp_path_factory.mktemp("hub")
+def model() -> MnistForImageClassification:
+    """The released one."""
+    return load_pretrained(str(ROOT / "model")).eval()
 
 
 @pytest.fixture(scope="session")
-def hub(root):
-    """The Hub's address. It has ylecun/mnist: the sample under tests/."""
-    add_repo(root, "dataset", "ylecun/mnist", SAMPLE)
-    with serve(root, TOKENS) as url:
-        yield url
+def hub() -> Iterator[Hub]:
+    """It has ylecun/mnist: the sample under tests/."""
+    with serve(TOKENS) as hub:
+        hub.add("datasets/ylecun/mnist", SAMPLE)
+        yield hub
 
 
 @pytest.fixture(scope="session")
@@ -88,8 +97,28 @@ def home(tmp_path_factory) -> Path:
 def python(hub, home) -> Iterator[WarmPython]:
     """Runs scripts, as a user of the Hub."""
     folders = dict.fromkeys(("HOME", "HF_HOME", "XDG_CACHE_HOME", "TMPDIR"), str(home))
-    with WarmPython(HF_ENDPOINT=hub, **folders, **ONLINE) as warm:
+    with warm_python(HF_ENDPOINT=hub.url, **folders, **ONLINE) as warm:
         yield warm
+
+
+@pytest.fixture(scope="session")
+def run_code(python, tmp_path_factory) -> Callable[..., list[str]]:
+    """Runs Python code where nothing of this repository can be imported -> the lines it prints."""
+
+    def run(code: str, *arguments: str | Path, **options) -> list[str]:
+        script = tmp_path_factory.mktemp("code") / "script.py"
+        script.write_text(dedent(code))
+        done = python.run(script, *arguments, **options)
+        assert done.returncode == 0, done.stderr
+        return done.stdout.splitlines()
+
+    return run
+
+
+@pytest.fixture
+def argv(monkeypatch) -> Callable[..., None]:
+    """Sets train.py's command line in this process."""
+    return lambda *words: monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words)])
 
 
 @pytest.fixture(scope="session")
@@ -141,3 +170,10 @@ def browser() -> Iterator[Browser]:
         except FileNotFoundError as error:
             (pytest.fail if os.environ.get("CI") else pytest.skip)(str(error))
         yield chromium
+
+
+@pytest.fixture(scope="session")
+def context(browser) -> Iterator[BrowserContext]:
+    """Somebody who comes again: the browser need not fetch and compile the page's scripts anew."""
+    with browser.new_context() as context:
+        yield context

@@ -2,7 +2,6 @@
 
 import asyncio
 import base64
-import json
 import re
 import shutil
 import sys
@@ -21,11 +20,10 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from conftest import ROOT
-from modeling_mnist import load_pretrained
+from page import call_server
 from scripts.serve import serve_app
 from ui.corrections import PER_HOUR, PER_LABEL, PER_SESSION, CorrectionStore
 
-expect.set_options(timeout=60_000)
 CONSENT = (
     "Click what it is. That keeps the 28x28 image shown above, the label, the model's answer, its "
     "confidence, the model's name and the day; nothing else, not who you are."
@@ -78,24 +76,9 @@ def wait_for(file: Path) -> None:
     pytest.fail(f"{file} did not come within a minute")
 
 
-def post(url: str, data: object, function: str = "correct") -> object:
+def post(url: str, data: object) -> object:
     """What the server answers to a correction."""
-    with urllib.request.urlopen(f"{url}/config") as response:
-        components = json.load(response)["components"]
-    (answer,) = [part["id"] for part in components if part["props"].get("elem_id") == "answer"]
-    body = {"data": data, "fn_name": function, "component_id": answer, "session_hash": "test"}
-    request = urllib.request.Request(
-        f"{url}/gradio_api/component_server/",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    with urllib.request.urlopen(request) as response:
-        return json.load(response)
-
-
-@pytest.fixture(scope="module")
-def model():
-    return load_pretrained(str(ROOT / "model"))
+    return call_server(url, "answer", "correct", data)
 
 
 @pytest.fixture
@@ -189,12 +172,13 @@ def test_a_click_is_kept_after_ten_seconds(app, browser, act, label, name, optio
         best = page.locator("#answer .bars .best").get_attribute("data-digit")
         act(page, label)
         status = page.get_by_role("status")
+        undo = page.get_by_role("button", name="Undo the correction")
         expect(status.get_by_text(f"To be saved as {name} in ten")).to_be_in_viewport()
         expect(button(page, label)).to_have_attribute("aria-pressed", "true")
-        expect(page.get_by_role("button", name="Undo the correction")).to_be_in_viewport()
+        expect(undo).to_be_in_viewport()
         assert not calls
         page.clock.fast_forward(10_000)
-        expect(page.get_by_role("button", name="Undo the correction")).to_be_hidden()
+        expect(undo).to_be_hidden()
         wait_for(path(folder, label, pixels))
         expect(status.get_by_text(f"Saved as {name}.")).to_be_in_viewport()
         expect(page.locator("#answer .bars [aria-pressed=true]")).to_have_count(1)
@@ -208,45 +192,33 @@ def test_a_click_is_kept_after_ten_seconds(app, browser, act, label, name, optio
         assert re.fullmatch(r"\d{4}-\d\d-\d\d", kept.info["day"])
 
 
-def test_undone_in_time_nothing_is_sent(app, browser):
+def test_undone_in_time_nothing_is_sent_and_the_next_correction_sends_the_one_before(app, browser):
     url, folder = app
     with visit(browser, url) as (page, calls):
-        pixels = show(page, 0)
+        status = page.get_by_role("status")
+        undo = page.get_by_role("button", name="Undo the correction")
+        undone = show(page, 0)
         press(page, "6")
-        page.get_by_role("button", name="Undo the correction").press("Enter")
-        expect(page.get_by_role("status").get_by_text("Nothing was saved")).to_be_visible()
+        undo.press("Enter")
+        expect(status.get_by_text("Nothing was saved")).to_be_visible()
         expect(button(page, "6")).to_be_focused()
         page.clock.fast_forward(60_000)
-        page.goto("about:blank")
-        assert not calls
-    assert not path(folder, "6", pixels).exists()
 
-
-def test_a_page_left_earlier_sends_it_along(app, browser):
-    url, folder = app
-    with visit(browser, url) as (page, _):
-        pixels = show(page, 2)
-        click(page, "1")
-        page.goto("about:blank")
-        wait_for(path(folder, "1", pixels))
-
-
-def test_the_next_correction_sends_the_one_before(app, browser):
-    url, folder = app
-    with visit(browser, url) as (page, calls):
         first = show(page, 3)
         click(page, "5")
         click(page, "0")  # a change of mind
         assert not calls
         second = show(page, 4)
-        expect(page.get_by_role("status").get_by_text("To be saved as a 0")).to_be_visible()
+        expect(status.get_by_text("To be saved as a 0")).to_be_visible()
         expect(page.locator("#answer .bars [aria-pressed=true]")).to_have_count(0)
         click(page, "9")
         wait_for(path(folder, "0", first))
-        page.get_by_role("button", name="Undo the correction").click()
+        undo.click()
         page.clock.fast_forward(60_000)
+        page.goto("about:blank")
         assert len(calls) == 1
-    assert not path(folder, "5", first).exists() and not path(folder, "9", second).exists()
+    for label, pixels in (("6", undone), ("5", first), ("9", second)):
+        assert not path(folder, label, pixels).exists()
 
 
 def test_a_change_of_mind_replaces_what_is_saved(app, browser):
@@ -272,15 +244,14 @@ def test_a_refusal_stays_in_sight_and_the_app_reads_on(app, browser):
         click(page, "3")
         pixels = show(page, 6)
         click(page, "none")
-        expect(page.get_by_role("alert")).to_contain_text(
-            "Not saved as a 3: The server cannot save"
-        )
+        refusal = page.get_by_role("alert")
+        expect(refusal).to_contain_text("Not saved as a 3: The server cannot save")
         expect(page.get_by_role("status").get_by_text("To be saved as not a")).to_be_visible()
         page.clock.fast_forward(10_000)
         wait_for(path(folder, "none", pixels))
         show(page, 1)
         expect(page.locator("#answer .bars .best")).to_have_attribute("data-digit", "2")
-        expect(page.get_by_role("alert")).to_contain_text("Not saved as a 3")
+        expect(refusal).to_contain_text("Not saved as a 3")
     (folder / "3").unlink()
 
 
@@ -314,9 +285,7 @@ def test_what_is_forged_is_refused(app, corrections):
         assert post(url, data) == "It did not arrive whole. Please click once more.", data
     assert set(folder.rglob("*")) == before
     assert set(keep(corrections, *FORGED * 350)) == {post(url, None)}  # 10,000 calls
-    assert (
-        not corrections.times and not corrections.sessions and not [*corrections.folder.iterdir()]
-    )
+    assert not [*corrections.times, *corrections.sessions, *corrections.folder.iterdir()]
 
 
 def test_corrections_are_bounded(corrections):
@@ -368,8 +337,7 @@ def test_a_folder_that_takes_nothing_is_a_sentence(corrections):
 def test_killed_while_it_writes_all_that_is_there_is_whole(python, tmp_path):
     script, folder = tmp_path / "keep.py", tmp_path / "kept"
     script.write_text(KEEP_FOR_EVER)
-    command = [sys.executable, script, folder]
-    process = python.popen(command, cwd=ROOT)
+    process = python.popen([sys.executable, script, folder], cwd=ROOT)
     try:
         wait_for(path(folder, "7", (30).to_bytes(784, "big")))
     finally:
@@ -380,8 +348,8 @@ def test_killed_while_it_writes_all_that_is_there_is_whole(python, tmp_path):
 
 def test_the_folder_loads_as_a_data_set(corrections):
     def load():
-        folder = str(corrections.folder)
-        return load_dataset("imagefolder", data_dir=folder, drop_labels=False, split="train")
+        options = {"drop_labels": False, "split": "train"}
+        return load_dataset("imagefolder", data_dir=str(corrections.folder), **options)
 
     assert keep(corrections, sent("7", image(0))) == [""]
     (row,) = load()
@@ -395,12 +363,10 @@ def test_the_folder_loads_as_a_data_set(corrections):
 
 
 def test_off_nothing_is_asked_and_no_file_is_written(browser, python, home, tmp_path):
-    for part in ("*.py", "ui/*", "examples/*", "model/*"):
-        for file in ROOT.glob(part):
-            if file.is_file():
-                copy = tmp_path / file.relative_to(ROOT)
-                copy.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copy(file, copy)
+    for file in ROOT.glob("*.py"):
+        shutil.copy(file, tmp_path)
+    for part in ("ui", "examples", "model"):
+        shutil.copytree(ROOT / part, tmp_path / part)
 
     def files() -> dict:
         return {
@@ -425,7 +391,7 @@ def test_off_nothing_is_asked_and_no_file_is_written(browser, python, home, tmp_
         assert files() == before
 
 
-def test_of_a_number_the_chosen_digit_is_kept(app, browser):
+def test_of_a_number_the_chosen_digit_is_kept_and_a_page_left_earlier_sends_it_along(app, browser):
     url, folder = app
     with visit(browser, url) as (page, _):
         first = show(page, 5)  # 6-the-number-407.jpg

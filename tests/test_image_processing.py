@@ -4,11 +4,10 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image, ImageDraw, ImageOps
-from transformers import AutoImageProcessor, pipeline
+from transformers import AutoImageProcessor
 
 from conftest import ROOT
 from image_processing_mnist import MnistImageProcessor
-from modeling_mnist import MnistForImageClassification
 
 processor = MnistImageProcessor.from_pretrained(ROOT / "model")
 
@@ -17,27 +16,31 @@ def frame(image) -> np.ndarray:
     return processor(image, return_tensors="np")["pixel_values"][0, 0]
 
 
-def draw_seven(side: int = 280, scale: float = 1.0, shift: tuple[int, int] = (0, 0), pen: int = 14):
-    """A black 7 on white, as it might be drawn on a canvas."""
-    image = Image.new("L", (side, side), 255)
-    corners = [(70, 60), (200, 60), (110, 230)]
-    path = [(scale * x + shift[0], scale * y + shift[1]) for x, y in corners]
-    ImageDraw.Draw(image).line(path, fill=0, width=pen, joint="curve")
-    return image
-
-
-def draw_one(pen: int) -> Image.Image:
-    """A black 1 on white: one straight stroke."""
-    image = Image.new("L", (280, 280), 255)
-    ImageDraw.Draw(image).line([(140, 60), (140, 230)], fill=0, width=pen)
-    return image
-
-
 def similarity(a: np.ndarray, b: np.ndarray) -> float:
     """Cosine between two framed digits: 1 for the same image, about 0.3 for different digits."""
     return float((a * b).sum() / np.linalg.norm(a) / np.linalg.norm(b))
 
 
+def draw_line(image: Image.Image, *points: tuple[float, float], pen: int = 14) -> Image.Image:
+    """A copy with a black line on it."""
+    image = image.copy()
+    ImageDraw.Draw(image).line(points, fill=0, width=pen, joint="curve")
+    return image
+
+
+def draw_seven(side: int = 280, scale: float = 1.0, shift: tuple[int, int] = (0, 0), pen: int = 14):
+    """A black 7 on white, as it might be drawn on a canvas."""
+    corners = [(70, 60), (200, 60), (110, 230)]
+    path = [(scale * x + shift[0], scale * y + shift[1]) for x, y in corners]
+    return draw_line(Image.new("L", (side, side), 255), *path, pen=pen)
+
+
+def draw_one(pen: int) -> Image.Image:
+    """A black 1 on white: one straight stroke."""
+    return draw_line(WHITE, (140, 60), (140, 230), pen=pen)
+
+
+WHITE = Image.new("L", (280, 280), 255)
 SEVEN = draw_seven()
 
 
@@ -65,6 +68,8 @@ def shadowed_photo() -> Image.Image:
     return Image.fromarray(np.uint8(rgb * np.where(x + 0.3 * y > 0.75, 0.55, 1)[..., None]))
 
 
+CROPPED = SEVEN.crop(ImageOps.invert(SEVEN).getbbox())
+LEVELS, COLOURS = np.asarray(SEVEN), np.asarray(SEVEN.convert("RGB"))
 IMAGES = {
     "white on black": ImageOps.invert(SEVEN),
     "grey on grey": Image.eval(SEVEN, lambda level: 120 + level // 4),
@@ -72,9 +77,9 @@ IMAGES = {
     "palette": SEVEN.convert("RGB").quantize(8),
     "grey and alpha": SEVEN.convert("LA"),
     "CMYK": SEVEN.convert("CMYK"),
-    "16-bit": Image.fromarray(np.asarray(SEVEN).astype(np.uint16) * 257),
-    "32-bit integer": Image.fromarray(np.asarray(SEVEN).astype(np.int32) * 257),
-    "float": Image.fromarray(np.asarray(SEVEN).astype(np.float32) / 255),
+    "16-bit": Image.fromarray(LEVELS.astype(np.uint16) * 257),
+    "32-bit integer": Image.fromarray(LEVELS.astype(np.int32) * 257),
+    "float": Image.fromarray(LEVELS.astype(np.float32) / 255),
     "black ink on transparent": as_rgba("black"),
     "white ink on transparent": as_rgba("white"),
     "red ink on transparent": as_rgba("red"),
@@ -83,18 +88,18 @@ IMAGES = {
     "small, in a corner": draw_seven(scale=0.3, shift=(180, 10), pen=4),
     "large canvas": draw_seven(side=3000, scale=9, pen=126),
     "wide canvas": ImageOps.pad(SEVEN, (900, 280), color=255),
-    "cropped to its edges": SEVEN.crop(ImageOps.invert(SEVEN).getbbox()),
+    "cropped to its edges": CROPPED,
     "dark frame around it": ImageOps.expand(SEVEN, 12, fill=0),
     "photograph": shaded_photo(),
     "photograph with a shadow": shadowed_photo(),
     "low-resolution photograph": shaded_photo().reduce(10),
-    "small scan, cropped": SEVEN.crop(ImageOps.invert(SEVEN).getbbox()).resize((13, 16)),
-    "array (H, W)": np.asarray(SEVEN),
-    "array (1, H, W) bool": np.asarray(SEVEN)[None] > 127,
-    "array (H, W, 3) float": np.asarray(SEVEN.convert("RGB")) / 255.0,
-    "mask (H, W)": np.asarray(SEVEN) // 255,
-    "array (H, W) 0-1000": np.asarray(SEVEN).astype(np.int64) * 4,
-    "tensor (3, H, W)": torch.from_numpy(np.asarray(SEVEN.convert("RGB")).copy()).permute(2, 0, 1),
+    "small scan, cropped": CROPPED.resize((13, 16)),
+    "array (H, W)": LEVELS,
+    "array (1, H, W) bool": LEVELS[None] > 127,
+    "array (H, W, 3) float": COLOURS / 255.0,
+    "mask (H, W)": LEVELS // 255,
+    "array (H, W) 0-1000": LEVELS.astype(np.int64) * 4,
+    "tensor (3, H, W)": torch.from_numpy(COLOURS.copy()).permute(2, 0, 1),
 }
 
 
@@ -118,51 +123,37 @@ def test_framed_as_mnist_is(draw, pen):
 
 @pytest.mark.parametrize("polarity", [lambda image: image, ImageOps.invert])
 def test_thick_digit_cropped_to_its_edges_is_not_read_inside_out(polarity):
-    thick = Image.new("L", (280, 280), 255)
-    ImageDraw.Draw(thick).line([(170, 60), (110, 220)], fill=0, width=72)
+    thick = draw_line(WHITE, (170, 60), (110, 220), pen=72)
     cropped = thick.crop(ImageOps.invert(thick).getbbox())
     assert np.mean(np.asarray(cropped) == 0) > 0.5
     assert similarity(frame(polarity(cropped)), frame(thick)) > 0.95
 
 
 def test_specks_go_but_the_second_stroke_of_a_five_stays():
-    five = Image.new("L", (280, 280), 255)
-    pen = ImageDraw.Draw(five)
-    pen.line([(100, 60), (100, 130)], fill=0, width=14)
-    pen.arc([70, 120, 190, 230], -120, 130, fill=0, width=14)
-    without_bar = frame(five)
-    pen.line([(115, 52), (190, 52)], fill=0, width=14)
-    with_bar = frame(five)
-    pen.ellipse([20, 250, 26, 256], fill=0)
-    assert similarity(frame(five), with_bar) > 0.99
-    assert similarity(with_bar, without_bar) < 0.95
-
-
-def draw_zero() -> tuple[Image.Image, ImageDraw.ImageDraw]:
-    zero = Image.new("L", (280, 280), 255)
-    pen = ImageDraw.Draw(zero)
-    pen.ellipse((90, 60, 190, 220), outline=0, width=12)
-    return zero, pen
+    five = draw_line(WHITE, (100, 60), (100, 130))
+    ImageDraw.Draw(five).arc([70, 120, 190, 230], -120, 130, fill=0, width=14)
+    with_bar = draw_line(five, (115, 52), (190, 52))
+    assert similarity(frame(with_bar), frame(five)) < 0.95
+    speck = with_bar.copy()
+    ImageDraw.Draw(speck).ellipse([20, 250, 26, 256], fill=0)
+    assert similarity(frame(speck), frame(with_bar)) > 0.99
 
 
 def test_what_is_around_a_digit_goes_but_what_is_in_a_zero_stays():
-    zero, _ = draw_zero()
-    boxed, pen = draw_zero()
-    pen.rectangle((60, 30, 220, 250), outline=0, width=4)
-    pen.line((20, -5, 16, 285), fill=0, width=6)
+    zero = WHITE.copy()
+    ImageDraw.Draw(zero).ellipse((90, 60, 190, 220), outline=0, width=12)
+    boxed = draw_line(zero, (20, -5), (16, 285), pen=6)
+    ImageDraw.Draw(boxed).rectangle((60, 30, 220, 250), outline=0, width=4)
     assert similarity(frame(boxed), frame(zero)) > 0.99
-    dotted, pen = draw_zero()
-    pen.circle((140, 140), 9, 0)
+    dotted = zero.copy()
+    ImageDraw.Draw(dotted).circle((140, 140), 9, 0)
     assert similarity(frame(dotted), frame(zero)) > 0.9
 
 
 def test_a_line_beside_a_digit_goes_but_a_one_beside_a_point_stays():
     seven = draw_seven(scale=0.5, pen=8)
-    lined = seven.copy()
-    ImageDraw.Draw(lined).line([(20, 8), (24, 270)], fill=0, width=5)
-    assert similarity(frame(lined), frame(seven)) > 0.99
-    one = draw_one(14)
-    pointed = one.copy()
+    assert similarity(frame(draw_line(seven, (20, 8), (24, 270), pen=5)), frame(seven)) > 0.99
+    pointed = draw_one(14)
     ImageDraw.Draw(pointed).circle((175, 225), 9, 0)
     assert (frame(pointed) > 0.25).sum(0).max() >= 18  # a column of ink: the 1
 
@@ -192,55 +183,38 @@ def test_an_enlarged_scan_is_read_like_the_scan_itself(digits, size):
     assert sorted(alike)[1] > 0.9 and min(alike) > 0.85
 
 
-def test_mnist_passes_through(digits):
+def test_mnist_passes_through(digits, pixels, model):
     images, labels = digits
-    raw = np.stack([np.asarray(image) for image in images])[:, None] / 255
+    raw = pixels[:, None] / 255
     framed = processor(images, return_tensors="np")["pixel_values"]
     difference = np.abs(framed - raw)
     assert np.percentile(difference.max((1, 2, 3)), 98) <= 0.1  # no more than faint grey edges
 
-    model = MnistForImageClassification.from_pretrained(ROOT / "model").eval()
     predicted = [model(torch.tensor(p).float()).logits.argmax(1).numpy() for p in (raw, framed)]
     assert (predicted[0] == labels).mean() >= 0.99
     assert np.array_equal(*predicted)
 
 
-def test_pipeline_takes_all_it_should(digits, tmp_path):
-    classify = pipeline(
-        "image-classification",
-        model=MnistForImageClassification.from_pretrained(ROOT / "model"),
-        image_processor=processor,
-    )
-    image, label = digits[0][0], str(digits[1][0])
-    image.save(tmp_path / "digit.png")
-    results = classify([image, str(tmp_path / "digit.png"), image.convert("CMYK")], top_k=10)
-    assert [result[0]["label"] for result in results] == [label] * 3
-    assert len(results[0]) == 10
-    assert sum(entry["score"] for entry in results[0]) == pytest.approx(1, abs=1e-4)
+BLANK = {
+    "white": WHITE,
+    "one pixel": Image.new("RGB", (1, 1), "red"),
+    "transparent": Image.new("RGBA", (40, 60), (0, 0, 0, 0)),
+    "noise": Image.fromarray(np.uint8(np.random.default_rng(0).normal(200, 4, (200, 200)))),
+    "gradient": Image.linear_gradient("L"),
+}
 
 
-@pytest.mark.parametrize(
-    "blank",
-    [
-        Image.new("L", (280, 280), 255),
-        Image.new("RGB", (1, 1), "red"),
-        Image.new("RGBA", (40, 60), (0, 0, 0, 0)),
-        Image.fromarray(np.uint8(np.random.default_rng(0).normal(200, 4, (200, 200)))),
-        Image.linear_gradient("L"),
-    ],
-    ids=["white", "one pixel", "transparent", "noisy background", "gradient"],
-)
-def test_blank_is_blank(blank):
-    assert not frame(blank).any()
+@pytest.mark.parametrize("name", BLANK)
+def test_blank_is_blank(name):
+    assert not frame(BLANK[name]).any()
 
 
-def test_batches_and_round_trip(tmp_path, digits):
-    batch = np.stack([np.asarray(image)[None] for image in digits[0][:3]])
-    one_by_one = [frame(image) for image in digits[0][:3]]
-    assert np.array_equal(processor(batch, return_tensors="np")["pixel_values"][:, 0], one_by_one)
+def test_batches_and_round_trip(tmp_path, digits, pixels):
+    batch, one_by_one = pixels[:3, None], [frame(image) for image in digits[0][:3]]
     processor.save_pretrained(tmp_path)
     loaded = AutoImageProcessor.from_pretrained(tmp_path, trust_remote_code=True)
-    assert np.array_equal(loaded(batch, return_tensors="np")["pixel_values"][:, 0], one_by_one)
+    for each in (processor, loaded):
+        assert np.array_equal(each(batch, return_tensors="np")["pixel_values"][:, 0], one_by_one)
 
 
 @pytest.mark.parametrize("nonsense", [np.zeros(7), np.zeros((0, 5)), [None], np.zeros((9, 9, 9))])

@@ -14,15 +14,13 @@ from benchmarks.images import pen_drawing
 from benchmarks.sheets import KINDS, empty
 from conftest import ROOT, SAMPLE
 from image_processing_mnist import InkFinder, MnistImageProcessor
-from modeling_mnist import load_pretrained
 from training.glyphs import make_glyph, make_glyphs
 from training.photographs import SIZE, photograph
 
 
 @pytest.fixture(scope="module")
-def glyphs(digits):
-    images = np.stack([np.asarray(image) for image in digits[0]])
-    return make_glyphs(images, count=60, seed=7)
+def glyphs(pixels):
+    return make_glyphs(pixels, count=60, seed=7)
 
 
 def test_a_glyph_has_the_pen_that_it_is_drawn_with():
@@ -36,9 +34,8 @@ def test_a_glyph_has_the_pen_that_it_is_drawn_with():
         assert np.median(widths) == pytest.approx(pen, rel=0.15)
 
 
-def test_the_same_seed_makes_the_same_glyphs(glyphs, digits):
-    images = np.stack([np.asarray(image) for image in digits[0]])
-    again = make_glyphs(images, count=60, seed=7)
+def test_the_same_seed_makes_the_same_glyphs(glyphs, pixels):
+    again = make_glyphs(pixels, count=60, seed=7)
     assert all(np.array_equal(a.distances, b.distances) for a, b in zip(glyphs, again, strict=True))
 
 
@@ -61,46 +58,36 @@ def test_photographs_vary_and_their_marks_are_where_the_ink_is(glyphs):
     assert 60 < len(stands_out) < 115 and np.mean(stands_out) > 0.85
 
 
-TRAIN = f"""
-import sys
-sys.path.insert(0, {str(ROOT)!r})
-from training.ink_finder import main
-main()
-"""
-
-
-def test_it_learns_from_scratch_is_saved_and_resumes(python, tmp_path):
+def test_it_learns_from_scratch_is_saved_and_resumes(run_code, tmp_path):
     """Short but real runs: more steps find marks better, on images that none has seen."""
-    script = tmp_path / "train_ink_finder.py"
-    script.write_text(TRAIN)
+    code = f"""
+        import sys
+        sys.path.insert(0, {str(ROOT)!r})
+        from training.ink_finder import main
+        main()
+    """
     flags = ("--dataset_name", SAMPLE, "--num_glyphs", 200, "--num_eval_images", 64)
-    flags += ("--use_cpu", "--disable_tqdm", "True", "--save_steps", 30)
+    flags += ("--use_cpu", "--disable_tqdm", True, "--save_steps", 40)
 
-    def train(*more) -> float:
-        done = python.run(script, *flags, *more)
-        assert done.returncode == 0, done.stderr
-        return json.loads((Path(more[1]) / "eval_results.json").read_text())["eval_loss"]
+    def train(output: Path, steps: int, *more) -> float:
+        run_code(code, *flags, "--output_dir", output, "--max_steps", steps, *more)
+        return json.loads((output / "eval_results.json").read_text())["eval_loss"]
 
-    first = train("--output_dir", tmp_path / "first", "--max_steps", 5)
+    first = train(tmp_path / "first", 5)
     output = tmp_path / "ink-finder"
-    longer = train("--output_dir", output, "--max_steps", 45)
+    longer = train(output, 45)
     assert longer < 0.9 * first
     weights = (output / InkFinder.FILE).read_bytes()
     processor = AutoImageProcessor.from_pretrained(output, trust_remote_code=True)
     assert processor.ink_finder is not None
-    checkpoint = output / "checkpoint-30"
-    resumed = train(
-        "--output_dir", output, "--max_steps", 45, "--resume_from_checkpoint", checkpoint
-    )
+    resumed = train(output, 45, "--resume_from_checkpoint", output / "checkpoint-40")
     assert resumed == pytest.approx(longer, rel=1e-3)
     assert (output / InkFinder.FILE).read_bytes() == weights
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_digits_on_sheets_of_each_kind_are_read(kind, digits, processor):
-    model = load_pretrained(str(ROOT / "model")).eval()
-    images = [np.asarray(image) for image in digits[0][:24]]
-    sheets = [KINDS[kind](image, np.random.default_rng((7, n))) for n, image in enumerate(images)]
+def test_digits_on_sheets_of_each_kind_are_read(kind, digits, pixels, model, processor):
+    sheets = [KINDS[kind](p, np.random.default_rng((7, n))) for n, p in enumerate(pixels[:24])]
     logits = model(processor(sheets, return_tensors="pt")["pixel_values"]).logits
     assert (logits.argmax(1).numpy() == digits[1][:24]).sum() >= 22
 
@@ -120,8 +107,7 @@ def test_light_changes_nothing(digits, processor):
             assert (bright * framed).sum() > 0.9 * np.linalg.norm(bright) * np.linalg.norm(framed)
 
 
-def test_a_digit_of_a_twelfth_of_a_large_photographs_height_is_found(digits, processor):
-    model = load_pretrained(str(ROOT / "model")).eval()
+def test_a_digit_of_a_twelfth_of_a_large_photographs_height_is_found(digits, model, processor):
     right = 0
     for n, image in enumerate(digits[0][:12]):
         rng = np.random.default_rng((9, n))

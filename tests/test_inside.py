@@ -1,8 +1,6 @@
-"""Inside the network: the view shows what the model computes, and asks for it only while open."""
+"""Inside the network: saliency maps are faithful, the view shows what the model computes."""
 
 import base64
-import json
-import urllib.request
 
 import gradio as gr
 import numpy as np
@@ -10,23 +8,10 @@ import pytest
 import torch
 from playwright.sync_api import expect
 
-from conftest import ROOT
-from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
+from modeling_mnist import MnistConfig, MnistForImageClassification
+from page import INVITATION, STROKES, call_server, draw, visit
 from ui.components import Inside
-from ui.saliency import trace
-
-
-def call(url: str, seen: object) -> dict:
-    """Ask the running app as its page does."""
-    config = json.load(urllib.request.urlopen(f"{url}/config"))
-    (component,) = (c for c in config["components"] if c["props"].get("elem_id") == "inside")
-    body = {"data": seen, "component_id": component["id"], "fn_name": "look", "session_hash": "x"}
-    request = urllib.request.Request(
-        f"{url}/gradio_api/component_server/",
-        json.dumps(body).encode(),
-        {"Content-Type": "application/json"},
-    )
-    return json.load(urllib.request.urlopen(request))
+from ui.saliency import probabilities, saliency_maps, trace
 
 
 def check(model, digit: np.ndarray, answer: dict) -> None:
@@ -47,11 +32,11 @@ def check(model, digit: np.ndarray, answer: dict) -> None:
     np.testing.assert_allclose(dense_levels, dense / dense.max().clamp(min=1e-12), atol=0.003)
 
 
-def test_the_app_shows_what_each_layer_of_its_model_computes(app_url, digits, processor):
-    model = load_pretrained(str(ROOT / "model"))
+def test_the_app_shows_what_each_layer_of_its_model_computes(app_url, model, digits, processor):
     images = processor(digits[0][:5], return_tensors="pt")["pixel_values"][:, 0]
     for digit in (255 * images).byte().numpy():
-        check(model, digit, call(app_url, base64.b64encode(digit.tobytes()).decode()))
+        sent = base64.b64encode(digit.tobytes()).decode()
+        check(model, digit, call_server(app_url, "inside", "look", sent))
 
 
 def test_any_number_of_stages_and_digits_at_once():
@@ -80,7 +65,42 @@ def test_one_pixel_sees_as_much_of_the_input_as_its_caption_says():
 
 @pytest.mark.parametrize("seen", [None, 7, {}, ["A"] * 1048, "é", "AAAA", "A" * 10**6])
 def test_a_forged_call_gets_a_sentence(app_url, seen):
-    assert "write once more" in call(app_url, seen)["line"]
+    assert "write once more" in call_server(app_url, "inside", "look", seen)["line"]
+
+
+@pytest.fixture(scope="module")
+def pixel_values(digits, processor) -> torch.Tensor:
+    """(100, 1, 28, 28)"""
+    return processor(digits[0][:100], return_tensors="pt")["pixel_values"]
+
+
+def test_maps_of_a_batch_are_those_of_each_image(model, pixel_values):
+    maps = saliency_maps(model, pixel_values[:5])
+    assert maps.shape == (5, 28, 28) and maps.min() >= 0
+    np.testing.assert_allclose(maps.max((1, 2)), 1, rtol=1e-6)
+    alone = np.concatenate([saliency_maps(model, image) for image in pixel_values[:5].split(1)])
+    np.testing.assert_allclose(maps, alone, atol=1e-4)
+    assert all(weight.grad is None for weight in model.parameters())
+
+
+def test_marked_ink_matters_more_than_other_ink(model, pixel_values):
+    """Erasing the most marked fifth of the ink costs more confidence than a random fifth."""
+    rng = np.random.default_rng(0)
+    erased = {"marked": pixel_values.clone(), "random": pixel_values.clone()}
+    for row, saliency in enumerate(saliency_maps(model, pixel_values)):
+        ink = np.flatnonzero(pixel_values[row].numpy() > 0.1)
+        share = len(ink) // 5
+        marked = ink[np.argsort(-saliency.ravel()[ink])[:share]]
+        erased["marked"][row].view(-1)[torch.from_numpy(marked)] = 0
+        chosen = torch.from_numpy(rng.choice(ink, share, replace=False))
+        erased["random"][row].view(-1)[chosen] = 0
+    before = probabilities(model, pixel_values)
+    top = before.argmax(1)[:, None]
+    marked, random = (
+        np.take_along_axis(before - probabilities(model, images), top, 1).mean()
+        for images in erased.values()
+    )
+    assert marked > 1.3 * random
 
 
 SHOWS_WHAT_WAS_READ = """() => {
@@ -93,56 +113,25 @@ SHOWS_WHAT_WAS_READ = """() => {
 }"""
 
 
-def asked_for(request):
-    """The server function that a request calls."""
-    return "component_server" in request.url and request.post_data_json["fn_name"]
-
-
-@pytest.fixture(scope="module")
-def context(browser):
-    """Its later pages take the scripts, compiled, from the browser's cache."""
-    with browser.new_context(viewport={"width": 360, "height": 740}) as context:
-        yield context
-
-
 @pytest.fixture
 def page(app_url, context):
-    with context.new_page() as page:
-        problems, page.asked = [], []
-        page.on("pageerror", lambda error: problems.append(str(error)))
-        page.on("request", lambda request: page.asked.append(asked_for(request)))
-        page.goto(app_url)
-        page.locator("#sheet canvas").wait_for()
+    with visit(context, app_url, 360, 740) as page:
         yield page
-        assert not problems
-        assert page.evaluate("document.documentElement.scrollWidth") <= 360
-
-
-def write(page, *points: tuple[int, int]) -> None:
-    """One stroke; the sheet is 150 x 100."""
-    box = page.locator("#sheet canvas").bounding_box()
-    unit = box["height"] / 100
-    places = [(box["x"] + x * unit, box["y"] + y * unit) for x, y in points]
-    page.mouse.move(*places[0])
-    page.mouse.down()
-    for place in places[1:]:
-        page.mouse.move(*place, steps=5)
-    page.mouse.up()
 
 
 def clear(page) -> None:
     page.get_by_role("button", name="Clear", exact=True).click()
-    expect(page.locator("#answer .verdict")).to_contain_text("What is read")
+    expect(page.locator("#answer .verdict")).to_contain_text(INVITATION)
+    page.evaluate("scrollTo(0, 0)")
 
 
 PLACE = "document.querySelector('#sheet canvas').getBoundingClientRect().top + scrollY"
-ONE, SEVEN = [(75, 20), (75, 80)], [(55, 20), (95, 20), (70, 85)]
 
 
 def test_it_follows_what_is_written_while_open_and_asks_nothing_closed(page):
-    inside = page.locator("#inside")
-    best, summary = page.locator("#answer .best"), inside.locator("summary")
-    write(page, *ONE)
+    inside, best = page.locator("#inside"), page.locator("#answer .best")
+    line, summary = inside.locator("p"), inside.locator("summary")
+    draw(page, STROKES["1"])
     expect(best).to_have_attribute("data-digit", "1")
     assert "read_sheet" in page.asked and "look" not in page.asked
 
@@ -151,21 +140,18 @@ def test_it_follows_what_is_written_while_open_and_asks_nothing_closed(page):
     page.wait_for_function(SHOWS_WHAT_WAS_READ)
     assert page.evaluate(PLACE) == place
     clear(page)
-    expect(inside.locator("p")).to_contain_text("Write a digit")
-    page.evaluate("scrollTo(0, 0)")
-    write(page, *SEVEN)
+    expect(line).to_contain_text("Write a digit")
+    draw(page, STROKES["7"])
     expect(best).to_have_attribute("data-digit", "7")
     page.wait_for_function(SHOWS_WHAT_WAS_READ)
 
-    clear(page)
-    expect(inside.locator("p")).to_contain_text("Write a digit")
     summary.click()
     asked = page.asked.count("look")
-    page.evaluate("scrollTo(0, 0)")
-    write(page, *ONE)
+    clear(page)
+    draw(page, STROKES["1"])
     expect(best).to_have_attribute("data-digit", "1")
     assert page.asked.count("look") == asked
-    summary.click()
+    summary.click()  # it catches up
     page.wait_for_function(SHOWS_WHAT_WAS_READ)
 
 
@@ -178,12 +164,21 @@ TILE_IS_INSIDE = """(index) => {
 MAPS = "document.querySelectorAll('#inside .layers canvas')[1].toDataURL()"
 
 
-def test_it_follows_the_chosen_digit_of_a_number(page):
+YELLOW = """() => {
+  const canvas = document.querySelector("#inside .whole canvas");
+  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, 1);
+  return [...data].filter((red, i) => i % 4 === 0 && red === 255 && data[i + 2] === 0).length;
+}"""
+
+
+def test_of_a_number_it_shows_the_line_with_a_mark_at_each_digit_and_the_chosen_digit(page):
     summary, tiles = page.locator("#inside summary"), page.locator("#answer .tiles button")
-    best = page.locator("#answer .best")
+    best, whole = page.locator("#answer .best"), page.locator("#inside .whole")
     page.locator("#examples button").nth(5).click()  # 6-the-number-407.jpg
     expect(page.locator("#answer .top")).to_have_text("407")
     summary.click()
+    expect(whole).to_be_visible()
+    assert page.evaluate(YELLOW) == 3
     maps = set()
     for index, digit in enumerate("407"):
         tiles.nth(index).click()
@@ -192,15 +187,9 @@ def test_it_follows_the_chosen_digit_of_a_number(page):
         page.wait_for_function(SHOWS_WHAT_WAS_READ)
         maps.add(page.evaluate(MAPS))
     assert len(maps) == 3  # and so do the layers
-
-    summary.click()  # closed, it asks nothing, and catches up when it opens
-    asked = page.asked.count("look")
-    tiles.first.click()
-    expect(best).to_have_attribute("data-digit", "4")
-    assert page.asked.count("look") == asked
-    summary.click()
-    page.wait_for_function(TILE_IS_INSIDE, arg=0)
-    page.wait_for_function(SHOWS_WHAT_WAS_READ)
+    page.locator("#examples button").first.click()
+    expect(page.locator("#answer .top")).to_have_text("4")
+    expect(whole).to_be_hidden()
 
 
 LENS_SHOWS = """([layer, map]) => {
@@ -217,7 +206,7 @@ LENS_SHOWS = """([layer, map]) => {
 
 
 def test_a_map_is_enlarged_under_the_pointer_and_by_key(page):
-    write(page, *SEVEN)
+    draw(page, STROKES["7"])
     page.locator("#inside summary").click()
     page.wait_for_function(SHOWS_WHAT_WAS_READ)
     maps, lens = page.locator("#inside .layers canvas").nth(1), page.locator("#inside .lens")
@@ -234,43 +223,25 @@ def test_a_map_is_enlarged_under_the_pointer_and_by_key(page):
     expect(lens).to_be_visible()
 
 
-YELLOW = """() => {
-  const canvas = document.querySelector("#inside .whole canvas");
-  const { data } = canvas.getContext("2d").getImageData(0, 0, canvas.width, 1);
-  return [...data].filter((red, i) => i % 4 === 0 && red === 255 && data[i + 2] === 0).length;
-}"""
-
-
-def test_of_a_number_the_line_is_shown_with_a_mark_at_each_digit(page):
-    whole = page.locator("#inside .whole")
-    page.locator("#inside summary").click()
-    page.locator("#examples button").nth(5).click()  # 6-the-number-407.jpg
-    expect(page.locator("#answer .top")).to_have_text("407")
-    expect(whole).to_be_visible()
-    assert page.evaluate(YELLOW) == 3
-    page.locator("#examples button").first.click()
-    expect(page.locator("#answer .top")).to_have_text("4")
-    expect(whole).to_be_hidden()
-
-
-@pytest.mark.parametrize("failure", ["status 500", "no connection"])
-def test_a_failure_is_said_and_the_next_digit_is_asked_for_again(page, failure):
+@pytest.mark.parametrize("failure", [{"status": 500}, None], ids=["status 500", "no connection"])
+def test_a_failure_is_said_and_the_next_digit_is_asked_for_again(app_url, context, failure):
     def fail(route):
-        if asked_for(route.request) != "look":
+        if route.request.post_data_json["fn_name"] != "look":
             route.continue_()
-        elif failure == "status 500":
-            route.fulfill(status=500, json={"detail": "broken"})
+        elif failure:
+            route.fulfill(**failure)
         else:
             route.abort()
 
-    line = page.locator("#inside p")
-    page.locator("#inside summary").click()
-    expect(line).to_contain_text("Write a digit")
-    page.evaluate("scrollTo(0, 0)")
-    page.route("**/component_server/**", fail)
-    write(page, *ONE)
-    expect(line).to_contain_text("does not answer")
-    page.unroute("**/component_server/**")
-    clear(page)
-    write(page, *SEVEN)
-    page.wait_for_function(SHOWS_WHAT_WAS_READ)
+    with visit(context, app_url, 360, 740, server_fails=True) as page:
+        line = page.locator("#inside p")
+        page.locator("#inside summary").click()
+        expect(line).to_contain_text("Write a digit")
+        page.evaluate("scrollTo(0, 0)")
+        page.route("**/component_server/**", fail)
+        draw(page, STROKES["1"])
+        expect(line).to_contain_text("does not answer")
+        page.unroute("**/component_server/**")
+        clear(page)
+        draw(page, STROKES["7"])
+        page.wait_for_function(SHOWS_WHAT_WAS_READ)

@@ -11,14 +11,12 @@ from training.trainer import line_loss
 
 
 @pytest.fixture(scope="module")
-def composed(digits) -> Lines:
-    images = np.stack([np.asarray(image) for image in digits[0]])
-    return make_lines(images, digits[1], 200, seed=3)
+def composed(digits, pixels) -> Lines:
+    return make_lines(pixels, digits[1], 200, seed=3)
 
 
-def test_the_same_seed_composes_the_same_lines(digits, composed):
-    images = np.stack([np.asarray(image) for image in digits[0]])
-    again, other = (make_lines(images, digits[1], 200, seed) for seed in (3, 4))
+def test_the_same_seed_composes_the_same_lines(digits, pixels, composed):
+    again, other = (make_lines(pixels, digits[1], 200, seed) for seed in (3, 4))
     assert torch.equal(composed.pixels, again.pixels) and torch.equal(composed.labels, again.labels)
     assert composed.pixels.shape != other.pixels.shape
 

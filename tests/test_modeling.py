@@ -50,37 +50,13 @@ def test_one_hot_soft_and_index_labels_give_categorical_cross_entropy(config):
         assert model(pixel_values, labels=labels).loss.item() == pytest.approx(expected, rel=1e-5)
 
 
-def test_same_logits_after_saving_in_another_process(python, tmp_path):
-    # A step of training moves batch normalisation's statistics, so that they are tested as well.
-    model = MnistForImageClassification(TINY).to(memory_format=torch.channels_last)
-    model(torch.rand(8, 1, 28, 28))
-    pixel_values = torch.rand(4, 1, 28, 28)
-    logits = model.eval()(pixel_values).logits.detach()
-    model.save_pretrained(tmp_path)
-    torch.save((pixel_values, logits), tmp_path / "expected.pt")
-
-    script = f"""
-import sys, torch
-sys.path.append({str(ROOT)!r})
-from modeling_mnist import MnistForImageClassification
-model = MnistForImageClassification.from_pretrained(sys.argv[1]).eval()
-pixel_values, logits = torch.load(sys.argv[1] + "/expected.pt")
-torch.testing.assert_close(model(pixel_values).logits, logits)
-assert model.config.id2label == {{digit: str(digit) for digit in range(10)}}
-"""
-    (tmp_path / "load.py").write_text(script)
-    done = python.run(tmp_path / "load.py", tmp_path)
-    assert done.returncode == 0, done.stderr
-
-
-def test_does_the_same_for_every_image_whatever_else_is_in_the_batch(digits):
+def test_does_the_same_for_every_image_whatever_else_is_in_the_batch(digits, model):
     """The logits of an image are those that it has alone: clear or not, nothing else is done."""
-    model = MnistForImageClassification.from_pretrained(ROOT / "model").eval()
     pixels = np.stack([np.asarray(image) for image in digits[0][:20]])[:, None] / np.float32(255)
     pixel_values = torch.cat([torch.from_numpy(pixels), torch.rand(20, 1, 28, 28)])
     calls = []
-    model.classifier.register_forward_hook(lambda *_: calls.append(1))
-    together = model(pixel_values).logits
+    with model.classifier.register_forward_hook(lambda *_: calls.append(1)):
+        together = model(pixel_values).logits
     assert len(calls) == 1
     alone = torch.cat([model(image[None]).logits for image in pixel_values])
     torch.testing.assert_close(together, alone, atol=1e-4, rtol=1e-4)
@@ -98,9 +74,8 @@ def test_wrong_shape_is_refused_with_a_sentence():
 
 
 def test_model_of_another_architecture_is_refused(tmp_path):
-    ViTForImageClassification(ViTConfig(hidden_size=12, num_hidden_layers=1)).save_pretrained(
-        tmp_path
-    )
+    vit = ViTForImageClassification(ViTConfig(hidden_size=12, num_hidden_layers=1))
+    vit.save_pretrained(tmp_path)
     with pytest.raises((ValueError, RuntimeError)):
         load_pretrained(str(tmp_path))
 
@@ -118,11 +93,8 @@ def test_pickled_weights_are_refused(tmp_path):
         load_pretrained(str(tmp_path))
 
 
-def test_released_model_doubts_a_blank_image_and_scribbles_in_the_plain_pipeline(
-    processor,
-):
+def test_released_model_doubts_a_blank_image_and_scribbles_in_the_plain_pipeline(model, processor):
     """Scribbles of the benchmark, drawn by other code than those of training."""
-    model = MnistForImageClassification.from_pretrained(ROOT / "model")
     classify = pipeline("image-classification", model=model, image_processor=processor)
     blank = classify(Image.new("L", (280, 280), 255), top_k=10)
     assert len(blank) == 10 and blank[0]["score"] < model.config.confidence_threshold

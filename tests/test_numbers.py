@@ -1,7 +1,5 @@
 """Whole numbers: read as they are written, with boxes in pixels."""
 
-import base64
-import io
 import json
 
 import numpy as np
@@ -10,8 +8,8 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 from transformers import pipeline
 
-from conftest import ROOT
-from modeling_mnist import load_pretrained
+from benchmarks.common import data_url
+from page import encode
 from pipeline_mnist import NumberRecognitionPipeline
 from ui.reading import read_sheets
 
@@ -19,8 +17,7 @@ HEIGHT = 60  # pixels of a digit as `write` writes it
 
 
 @pytest.fixture(scope="module")
-def read(processor) -> NumberRecognitionPipeline:
-    model = load_pretrained(str(ROOT / "model")).eval()
+def read(model, processor) -> NumberRecognitionPipeline:
     return NumberRecognitionPipeline(model, image_processor=processor, device="cpu")
 
 
@@ -51,8 +48,24 @@ def write(digits):
 
 
 def corners(result: dict) -> list[list[int]]:
-    return [[digit["box"][side] for side in ("xmin", "ymin", "xmax", "ymax")]
-            for digit in result["digits"]]  # fmt: skip
+    return [list(digit["box"].values()) for digit in result["digits"]]
+
+
+def off(result: dict, boxes: list) -> int:
+    """How far, in pixels, a side of a digit's box is from where it should be, at most."""
+    return np.abs(np.subtract(corners(result), boxes)).max()
+
+
+def stack(rows: list[Image.Image], shift: int = 0) -> Image.Image:
+    """Lines of numbers on one sheet, the second one shifted to the right."""
+    sheet = Image.new("L", (max(row.width for row in rows), 140 * len(rows)), 255)
+    for n, row in enumerate(rows):
+        sheet.paste(row, (shift * (n == 1), 140 * n))
+    return sheet
+
+
+def turn(image: Image.Image, degrees: float) -> Image.Image:
+    return image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255)
 
 
 @pytest.mark.parametrize("gap, least", [(12, 28), (-3, 27)], ids=["apart", "touching"])
@@ -71,11 +84,10 @@ def test_result_has_digits_with_confidences_and_boxes_in_pixels(read, write):
     assert [digit["label"] for digit in result["digits"]] == list("407")
     assert 0.5 < result["score"] <= np.prod([d["score"] for d in result["digits"]])
     assert [digit["line"] for digit in result["digits"]] == [0, 0, 0] and result["ignored"] == []
-    assert np.abs(np.subtract(corners(result), boxes)).max() <= 2
+    assert list(result["digits"][0]["box"]) == ["xmin", "ymin", "xmax", "ymax"]
+    assert off(result, boxes) <= 2
     json.dumps(result)
-
-    large = image.resize((image.width * 8, image.height * 8))
-    assert np.abs(np.subtract(corners(read(large)), np.multiply(boxes, 8))).max() <= 16
+    assert off(read(ImageOps.scale(image, 8)), np.multiply(boxes, 8)) <= 16
 
 
 def test_boxes_are_those_of_the_image_upright(read, write, tmp_path):
@@ -84,43 +96,30 @@ def test_boxes_are_those_of_the_image_upright(read, write, tmp_path):
     exif[0x0112] = 6  # to be rotated by 90 degrees clockwise
     image.rotate(90, expand=True).save(tmp_path / "photo.png", exif=exif)
     result = read(str(tmp_path / "photo.png"))
-    assert result["number"] == "407"
-    assert np.abs(np.subtract(corners(result), boxes)).max() <= 2
+    assert result["number"] == "407" and off(result, boxes) <= 2
 
 
-def test_spaces_doubts_and_blank_images(read, write):
-    assert read(write("12 7")[0])["number"] == "12 7"
+def test_spaces_doubts_and_blank_images(read, write, monkeypatch):
     blank = {"number": "", "score": 0.0, "digits": [], "ignored": []}
     assert read([Image.new("L", (300, 90), 255), Image.new("L", (28, 28))]) == [blank, blank]
-    doubtful = NumberRecognitionPipeline(
-        read.model, image_processor=read.image_processor, device="cpu"
-    )
-    threshold = read.model.config.confidence_threshold
-    read.model.config.confidence_threshold = 1.1
-    try:
-        assert doubtful(write("12 7")[0])["number"] == "?"
-    finally:
-        read.model.config.confidence_threshold = threshold
+    image, _ = write("12 7")
+    assert read(image)["number"] == "12 7"
+    monkeypatch.setattr(read.model.config, "confidence_threshold", 1.1)
+    assert read(image)["number"] == "?"
 
 
 def test_several_lines_are_read_from_top_to_bottom(read, write):
-    rows = [write(number)[0] for number in ("4718", "39", "26050")]
-    sheet = Image.new("L", (max(row.width for row in rows), 420), 255)
-    for n, row in enumerate(rows):
-        sheet.paste(row, (40 * (n == 1), 140 * n))
-    for image in (sheet, sheet.rotate(4, Image.Resampling.BICUBIC, fillcolor=255)):
+    sheet = stack([write(number)[0] for number in ("4718", "39", "26050")], shift=40)
+    for image in (sheet, turn(sheet, 4)):
         result = read(image)
         assert result["number"] == "4718\n39\n26050"
         assert [digit["line"] for digit in result["digits"]] == [0] * 4 + [1] * 2 + [2] * 5
 
 
-@pytest.mark.parametrize("turn", [Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270])
-def test_a_sheet_that_lies_on_its_side_is_in_doubt_and_said_to_be(read, write, turn):
-    rows = [write(number)[0] for number in ("47182", "39265", "26050")]
-    sheet = Image.new("L", (max(row.width for row in rows), 420), 255)
-    for n, row in enumerate(rows):
-        sheet.paste(row, (0, 140 * n))
-    result = read(sheet.transpose(turn))
+@pytest.mark.parametrize("side", [Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270])
+def test_a_sheet_that_lies_on_its_side_is_in_doubt_and_said_to_be(read, write, side):
+    sheet = stack([write(number)[0] for number in ("47182", "39265", "26050")])
+    result = read(sheet.transpose(side))
     assert result["number"] == "?" and "on its side" in result["message"]
 
 
@@ -136,9 +135,8 @@ def test_points_and_dashes_are_left_out_and_said_to_be(read, write):
 
 
 def test_a_single_digit_is_what_image_classification_gives(read, digits):
-    classify = pipeline(
-        "image-classification", model=read.model, image_processor=read.image_processor, device="cpu"
-    )
+    parts = {"model": read.model, "image_processor": read.image_processor, "device": "cpu"}
+    classify = pipeline("image-classification", **parts)
     drawn = [ImageOps.expand(digit, 16).resize((240, 240)) for digit in digits[0][:60]]
     for images in (digits[0], drawn):
         single = [answer[0]["label"] for answer in classify(images, top_k=1)]
@@ -153,9 +151,7 @@ def test_a_single_digit_is_what_image_classification_gives(read, digits):
 
 def test_a_number_in_doubt_says_of_which_digit_and_what_to_do(read, write):
     for gap in range(-4, -24, -2):  # the more they overlap, the less sure
-        file = io.BytesIO()
-        write("38625", gap)[0].save(file, "PNG")
-        url = "data:image/png;base64," + base64.b64encode(file.getvalue()).decode()
+        url = data_url(encode(write("38625", gap)[0]))
         (answer,) = read_sheets(read, [{"image": url, "resting": True}])
         if "Is digit" in answer["line"]:
             break
@@ -183,16 +179,16 @@ def test_a_rule_that_digits_touch_and_a_shadow_at_the_edge_are_no_part_of_them(r
     marked = np.array(clean)
     marked[40:110, :14] = 150  # fainter than the ink
     result = read(Image.fromarray(marked))
-    assert result["number"] == "407" and np.abs(np.subtract(corners(result), boxes)).max() <= 3
+    assert result["number"] == "407" and off(result, boxes) <= 3
 
 
 @pytest.mark.parametrize("degrees", [-4, 4])
 def test_a_tilted_rule_that_digits_touch_is_no_part_of_them(read, write, degrees):
     image, boxes = write("40718")
-    clean = read(image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255))
+    clean = read(turn(image, degrees))
     foot = boxes[0][3]
     image.paste(60, (4, foot - 2, image.width - 4, foot + 1))
-    ruled = read(image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255))
+    ruled = read(turn(image, degrees))
     assert clean["number"] == ruled["number"] == "40718"
     across, down = np.abs(np.subtract(corners(clean), corners(ruled))).reshape(-1, 2).T
     assert across.max() <= 12  # what lies of the rule between two digits
@@ -235,8 +231,7 @@ def test_a_dot_far_away_does_not_keep_small_digits_from_being_enlarged(read, wri
     sheet.paste(ImageOps.scale(image, 3), (100, 100))
     ImageDraw.Draw(sheet).circle((2700, 2000), radius, 0)
     result = read(sheet)
-    assert result["number"] == "7277"
-    assert np.abs(corners(result) - (np.multiply(boxes, 3) + 100)).max() <= 9
+    assert result["number"] == "7277" and off(result, np.multiply(boxes, 3) + 100) <= 9
 
 
 @pytest.mark.parametrize("degrees", [-6, 6])
@@ -245,6 +240,5 @@ def test_a_small_tilted_line_across_a_large_photograph_is_read_to_its_ends(read,
     image.paste(60, (4, boxes[0][3] - 2, image.width - 4, boxes[0][3] + 1))
     photograph = Image.new("L", (2400, 1800), 255)
     photograph.paste(image, (400, 800))
-    result = read(photograph.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255))
-    number = result["number"].replace(" ", "")
+    number = read(turn(photograph, degrees))["number"].replace(" ", "")
     assert number[:2] == "40" and number[-4:] == "3407" and 11 <= len(number) <= 13

@@ -1,13 +1,13 @@
-"""What README.md says is true: its front matter, commands, flags, files and pins."""
+"""What README.md says is true, what is required is pinned, and who may import whom."""
 
 import ast
 import json
 import re
 import shutil
-import sys
+from collections.abc import Iterator
 from dataclasses import fields
 from importlib.metadata import packages_distributions
-from tempfile import NamedTemporaryFile
+from pathlib import Path
 
 import pytest
 from huggingface_hub import RepoCard, SpaceCardData
@@ -19,6 +19,7 @@ from training.arguments import MnistTrainingArguments
 from training.model_card import write_model_card
 
 README = (ROOT / "README.md").read_text()
+MEASURED = json.loads((ROOT / "model" / "eval_results.json").read_text())
 PINS = dict(
     re.findall(r"^([\w-]+)(?:\[\w+\])?==([\w.]+)", (ROOT / "requirements.txt").read_text(), re.M)
 )
@@ -43,15 +44,9 @@ def test_every_requirement_is_pinned():
 
 
 def test_what_the_code_imports_is_required_and_nothing_else():
-    imported = set()
-    for file in (*ROOT.glob("*.py"), *ROOT.glob("ui/*.py"), *ROOT.glob("training/*.py")):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ImportFrom):
-                imported.add(node.module.split(".")[0])
-            elif isinstance(node, ast.Import):
-                imported |= {alias.name.split(".")[0] for alias in node.names}
-    packages = packages_distributions()
-    assert {packages[name][0] for name in imported & packages.keys()} == PINS.keys()
+    files = (*ROOT.glob("*.py"), *ROOT.glob("ui/*.py"), *ROOT.glob("training/*.py"))
+    names, packages = set().union(*map(imported, files)), packages_distributions()
+    assert {packages[name][0] for name in names & packages.keys()} == PINS.keys()
 
 
 def test_the_video_is_short_and_light():
@@ -65,77 +60,57 @@ def test_the_video_is_short_and_light():
     assert seconds < 45 and video.stat().st_size <= 10**6
 
 
-@pytest.mark.parametrize(
-    "page",
-    ["README.md", *(f"docs/{name}.md" for name in ("results", "performance", "corrections"))],
-)
+@pytest.mark.parametrize("page", ["README", "docs/results", "docs/performance", "docs/corrections"])
 def test_every_link_to_a_file_leads_somewhere(page):
-    links = re.findall(r"\]\((?!http|#)([^)]+)\)", (ROOT / page).read_text())
+    file = ROOT / f"{page}.md"
+    links = re.findall(r"\]\((?!http|#)([^)]+)\)", file.read_text())
     assert links
-    assert [link for link in links if not (ROOT / page).parent.joinpath(link).exists()] == []
+    assert [link for link in links if not file.parent.joinpath(link).exists()] == []
 
 
-def test_its_first_snippet_reads_what_it_says(python):
+def test_its_first_snippet_reads_what_it_says(run_code):
     assert f"pip install torch=={PINS['torch']} " in README
     snippet = re.search(r"```python\n(.*?)```", README, re.S)[1]
-    with NamedTemporaryFile("w", suffix=".py") as file:
-        file.write(snippet)
-        file.flush()
-        done = python.run(file.name, cwd=ROOT)
-    assert done.returncode == 0, done.stderr
-    digit, number = done.stdout.splitlines()[-2:]
-    for printed, comment in zip((digit, number), re.findall(r"#(.*?[47]')", snippet), strict=True):
-        assert printed.startswith(comment.strip())
+    printed = run_code(snippet, cwd=ROOT)[-2:]
+    for line, comment in zip(printed, re.findall(r"#(.*?[47]')", snippet), strict=True):
+        assert line.startswith(comment.strip())
 
 
 def test_is_short():
     assert len(README.splitlines()) <= 150 and len(README.split()) <= 1700
 
 
+def measured_rows() -> Iterator[tuple[str, str]]:
+    """What README.md calls a figure of the released model, and the figure."""
+    yield "MNIST test, accuracy", f"{MEASURED['eval_accuracy']:.2%}"
+    yield "MNIST test, loss (cross-entropy)", f"{MEASURED['eval_loss']:.4f}"
+    yield "MNIST test, expected calibration error", f"{MEASURED['eval_calibration_error']:.2%}"
+    for row in (ROOT / "model" / "benchmark.md").read_text().splitlines()[2:]:
+        name, _, accuracy, _, _, taken, *_ = row.removeprefix("| ").split(" | ")
+        yield name, accuracy
+        yield f"{name}, taken for a digit (confidence >= 0.5)", taken
+    for row in (ROOT / "model" / "numbers.md").read_text().splitlines()[2:]:
+        name, _, right, *_ = row.removeprefix("| ").split(" | ")
+        yield f"numbers, {name}, wholly right", right
+
+
 def test_its_figures_are_those_that_were_measured_of_the_released_model():
-    measured = json.loads((ROOT / "model" / "eval_results.json").read_text())
-    for figure in (
-        f"| MNIST test, accuracy | {measured['eval_accuracy']:.2%} |",
-        f"| MNIST test, loss (cross-entropy) | {measured['eval_loss']:.4f} |",
-        f"| MNIST test, expected calibration error | {measured['eval_calibration_error']:.2%} |",
-    ):
-        assert figure in README
-    rows = (ROOT / "model" / "benchmark.md").read_text().splitlines()[2:]
-    cells = [row.removeprefix("| ").split(" | ") for row in rows]
-    accuracy, taken_for_digits = ({row[0]: row[column] for row in cells} for column in (2, 5))
-    rows = (ROOT / "model" / "numbers.md").read_text().splitlines()[2:]
-    wholly_right = {row[0]: row[2] for row in (row[2:].split(" | ") for row in rows)}
-    shown = dict(re.findall(r"^\| ([^|]+) \| ([\d.]+%) \| (?:yes|no)", README, re.M))
-    assert len(shown) > 8
-    for name, figure in shown.items():
-        if name.startswith("MNIST test"):
-            continue
-        if name.startswith("numbers, "):
-            kind = name.removeprefix("numbers, ").removesuffix(", wholly right")
-            assert figure == wholly_right[kind]
-            continue
-        kind, non_digits = re.subn(r", taken for a digit \(confidence >= 0.5\)$", "", name)
-        assert figure == (taken_for_digits if non_digits else accuracy)[kind], name
+    shown = dict(re.findall(r"^\| ([^|]+) \| ([\d.]+%?) \| (?:yes|no)", README, re.M))
+    measured = dict(measured_rows())
+    assert len(shown) > 11 and {name for name in measured if "MNIST test" in name} <= shown.keys()
+    assert shown == {name: measured[name] for name in shown}
 
 
 def test_its_results_are_those_of_the_defaults_of_today():
     """The released model is what the documented command trains, and docs/ have its figures."""
-    settings = json.loads((ROOT / "model" / "run.json").read_text())["settings"]
+    run = json.loads((ROOT / "model" / "run.json").read_text())
     results = (ROOT / "docs" / "results.md").read_text()
-    defaults = {field.name: field.default for field in fields(MnistTrainingArguments)}
-    flags = {
-        "learning_rate",
-        "ema_decay",
-        "distillation_share",
-        "final_strength",
-        "num_train_epochs",
-    }
-    assert {name: settings[name] for name in flags} == {name: defaults[name] for name in flags}
-    command = json.loads((ROOT / "model" / "run.json").read_text())["command"]
-    assert command.removesuffix(" --disable_tqdm True") in results
-    measured = json.loads((ROOT / "model" / "eval_results.json").read_text())
-    assert f"accuracy {measured['eval_accuracy']:.2%}" in results
-    assert f"loss (cross-entropy) {measured['eval_loss']:.4f}" in results
+    for field in fields(MnistTrainingArguments):
+        if re.search("^(learning_rate|ema_|distillation_|final_|num_train_)", field.name):
+            assert run["settings"][field.name] == field.default
+    assert run["command"].removesuffix(" --disable_tqdm True") in results
+    assert f"accuracy {MEASURED['eval_accuracy']:.2%}" in results
+    assert f"loss (cross-entropy) {MEASURED['eval_loss']:.4f}" in results
 
 
 def test_the_card_is_what_the_commands_write(tmp_path):
@@ -147,15 +122,13 @@ def test_the_card_is_what_the_commands_write(tmp_path):
     for table in ("benchmark.md", "numbers.md"):
         assert (ROOT / "model" / table).read_text().strip() in written
     # Whatever it is rendered from is in it: another figure would change it.
-    results = json.loads((folder / "eval_results.json").read_text())
-    results["eval_accuracy"] = 0.5
-    (folder / "eval_results.json").write_text(json.dumps(results))
+    (folder / "eval_results.json").write_text(json.dumps(MEASURED | {"eval_accuracy": 0.5}))
     write_model_card(folder)
     assert "| accuracy | 50.00% |" in (folder / "README.md").read_text()
 
 
-def test_every_documented_flag_exists(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+def test_every_documented_flag_exists(argv, capsys):
+    argv("--help")
     with pytest.raises(SystemExit, match="0"):
         main()
     help_text = capsys.readouterr().out
@@ -164,3 +137,49 @@ def test_every_documented_flag_exists(monkeypatch, capsys):
     documented = set(re.findall(r"(?<![\w-])--([a-z_0-9]+)", training))
     assert {"bf16", "push_to_hub", "train_val_split"} <= documented
     assert documented <= set(re.findall(r"--([a-z_0-9]+)", help_text))
+
+
+PUSHED = {"image_processing_mnist", "modeling_mnist", "pipeline_mnist"}
+DOORS = PUSHED | {"app", "train"}
+EVERYONE = {"tests", "benchmarks", "scripts", "ui", "training", *DOORS}
+# What each may import of the repository. Tests import each other by their bare names.
+ALLOWED = {
+    **dict.fromkeys(PUSHED, frozenset()),
+    "app": PUSHED | {"ui"},
+    "ui": PUSHED | {"ui"},
+    "train": PUSHED | {"training"},
+    "training": PUSHED | {"training"},
+    "scripts": PUSHED | {"scripts", "training"},
+    "benchmarks": EVERYONE - {"tests"},
+    "tests": EVERYONE,
+}
+FILES = [
+    file
+    for file in sorted(ROOT.rglob("*.py"))
+    if file.relative_to(ROOT).parts[0].removesuffix(".py") in EVERYONE
+]
+
+
+def imported(file: Path) -> set[str]:
+    """The first names of the absolute imports anywhere in a file, and "." for a relative one."""
+    names = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.ImportFrom):
+            names.add("." if node.level else node.module.split(".")[0])
+        elif isinstance(node, ast.Import):
+            names |= {alias.name.split(".")[0] for alias in node.names}
+    return names
+
+
+@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_imports_only_what_it_may(file):
+    owner = file.relative_to(ROOT).parts[0].removesuffix(".py")
+    assert imported(file) & (EVERYONE | {"."}) <= ALLOWED[owner]
+
+
+def test_the_root_holds_what_people_open():
+    assert {file.stem for file in ROOT.glob("*.py")} <= DOORS
+
+
+def test_folders_need_no_init_files():
+    assert list(ROOT.glob("[a-z]*/**/__init__.py")) == []

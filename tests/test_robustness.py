@@ -14,44 +14,30 @@ from benchmarks.mnist_c import CORRUPTIONS
 from benchmarks.robustness import digit_rows, frame, main, measure
 from conftest import ROOT, SAMPLE
 
+# What moves the digit, or leaves little of it, is measured below.
+MOVED = {"motion_blur", "shear", "scale", "rotate", "translate", "stripe", "canny_edges"}
+
 
 @pytest.fixture(scope="module")
-def ten(digits) -> np.ndarray:
+def ten(digits, pixels) -> np.ndarray:
     """One sample of each digit, (10, 28, 28) uint8."""
-    images, labels = digits
-    return np.stack([np.asarray(images[np.flatnonzero(labels == n)[0]]) for n in range(10)])
-
-
-def correlation(first: np.ndarray, second: np.ndarray) -> float:
-    return float(np.corrcoef(first.ravel(), second.ravel())[0, 1])
+    return np.stack([pixels[np.flatnonzero(digits[1] == n)[0]] for n in range(10)])
 
 
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_a_corruption_changes_the_digit_and_nothing_else(name, ten):
-    for digit in ten:
-        before = digit.copy()
-        corrupted = CORRUPTIONS[name](digit, np.random.default_rng(7))
-        assert corrupted.shape == (28, 28) and corrupted.dtype == np.uint8
-        assert (digit == before).all()
-        assert (corrupted != digit).any()
-        again = CORRUPTIONS[name](digit, np.random.default_rng(7))
-        assert (corrupted == again).all()
-
-
-# What moves the digit, or leaves little of it, is measured below.
-IN_PLACE = sorted(
-    CORRUPTIONS.keys()
-    - {"motion_blur", "shear", "scale", "rotate", "translate", "stripe", "canny_edges"}
-)
-
-
-@pytest.mark.parametrize("name", IN_PLACE)
-def test_a_corrupted_digit_is_still_the_digit(name, ten):
-    rng = np.random.default_rng(0)
-    corrupted = np.stack([CORRUPTIONS[name](digit, rng) for digit in ten])
-    likeness = np.array([[correlation(a, b) for b in ten] for a in corrupted])
-    assert (likeness.argmax(1) == range(10)).mean() >= 0.9
-    assert likeness.diagonal().min() > 0.4
+def test_a_corruption_changes_the_digit_which_is_still_that_digit(name, ten):
+    before = ten.copy()
+    corrupted, again = (
+        np.stack([CORRUPTIONS[name](digit, np.random.default_rng(7)) for digit in ten])
+        for _ in range(2)
+    )
+    assert corrupted.shape == (10, 28, 28) and corrupted.dtype == np.uint8
+    assert (ten == before).all() and (corrupted == again).all()
+    assert (corrupted != ten).any((1, 2)).all()
+    if name not in MOVED:
+        likeness = np.corrcoef(corrupted.reshape(10, -1), ten.reshape(10, -1))[:10, 10:]
+        assert (likeness.argmax(1) == range(10)).mean() >= 0.9
+        assert likeness.diagonal().min() > 0.4
 
 
 def test_corruptions_that_move_the_digit_move_it_as_far_as_they_say(ten):
@@ -134,9 +120,9 @@ def test_the_number_of_processes_does_not_change_the_images(ten, processor):
 
 
 def test_the_table(tmp_path, monkeypatch, capsys):
-    command = ["benchmarks.robustness", "--dataset_name", SAMPLE]
-    command += ["--max_samples", "20", "--train_val_split", "0.1"]
-    command += ["--output", tmp_path / "table.md", "--save_errors", tmp_path / "errors"]
+    command = ["benchmarks.robustness", "--dataset_name", SAMPLE, "--max_samples", 20]
+    command += ["--train_val_split", 0.1, "--output", tmp_path / "table.md"]
+    command += ["--save_errors", tmp_path / "errors"]
     angles = np.linspace(0, 2 * np.pi, 8)
     zero = [*np.stack([50 + 50 * np.sin(angles), 50 + 50 * np.cos(angles)], axis=1).ravel(), 0]
     ones = [[number, 100, *[50] * 12, 100 - number, 0, 1] for number in range(10)]  # leaning

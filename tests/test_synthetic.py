@@ -12,26 +12,23 @@ from training.synthetic import SHARES, make_images
 
 
 @pytest.fixture(scope="module")
-def made(digits, processor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
+def made(digits, pixels, processor) -> dict[str, tuple[np.ndarray, np.ndarray]]:
     """Images (M, 28, 28) and labels (M,) of each kind."""
-    images, labels = np.stack([np.asarray(image) for image in digits[0]]), digits[1]
-    synthetic, labels = make_images(images, labels, 7, processor)
-    ends = np.cumsum([round(share * len(images)) for share in SHARES.values()])
+    synthetic, labels = make_images(pixels, digits[1], 7, processor)
+    ends = np.cumsum([round(share * len(pixels)) for share in SHARES.values()])
     kinds = zip(np.split(synthetic, ends), np.split(labels, ends), strict=True)
     return dict(zip(SHARES, kinds, strict=False))
 
 
-def test_same_seed_same_images(digits, processor, made):
-    images, labels = np.stack([np.asarray(image) for image in digits[0]]), digits[1]
-    again, _ = make_images(images, labels, 7, processor)
-    other, _ = make_images(images, labels, 8, processor)
+def test_same_seed_same_images(digits, pixels, processor, made):
+    again, other = (make_images(pixels, digits[1], seed, processor)[0] for seed in (7, 8))
     first = np.concatenate([kind for kind, _ in made.values()])
     assert np.array_equal(again, first)
     assert (other != first).any((1, 2)).mean() > 0.95
 
 
-def test_for_one_image_there_are_none(digits, processor):
-    images, labels = make_images(np.asarray(digits[0][0])[None], digits[1][:1], 7, processor)
+def test_for_one_image_there_are_none(digits, pixels, processor):
+    images, labels = make_images(pixels[:1], digits[1][:1], 7, processor)
     assert images.shape == (0, 28, 28) and labels.shape == (0,)
 
 

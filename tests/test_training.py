@@ -49,56 +49,33 @@ def test_learns_to_classify_held_out_digits(trained, digits):
     assert [entry["step"] for entry in history if "eval_accuracy" in entry][:3] == [20, 40, 60]
 
 
-def test_writes_what_the_readme_promises(trained):
-    for name in ("config.json", "model.safetensors", "preprocessor_config.json"):
-        assert (trained / name).is_file()
+def test_writes_what_the_readme_promises_and_what_is_measured_is_what_is_saved(trained):
+    """The run's figures are those of the EMA, which is saved."""
     assert not list(trained.glob("*.bin"))  # a pickle of the arguments would hold the Hub token
-    assert json.loads((trained / "train_results.json").read_text())["train_loss"] > 0
-    results = json.loads((trained / "eval_results.json").read_text())
-    assert results["eval_loss"] > 0 and 0 < results["eval_accuracy"] <= 1
-    assert {f"eval_accuracy_{digit}" for digit in range(10)} <= results.keys()
     for name in ("learning_curves.png", "confusion_matrix.png"):
         with PILImage.open(trained / name) as plot:
             assert plot.width > 400
+    results = (trained / f"{name}_results.json" for name in ("eval", "train"))
+    measured, trained_by = (json.loads(file.read_text()) for file in results)
+    assert trained_by["train_loss"] > 0 and 0 < measured["eval_accuracy"] <= 1
+    assert {f"eval_accuracy_{digit}" for digit in range(10)} <= measured.keys()
 
-
-def test_what_is_measured_is_what_is_saved(trained):
-    """The run's figures are those of the EMA, which is saved."""
     rows = load_splits(str(SAMPLE))["train"].select(range(700))
     _, validation = carve_validation(to_tensors(rows, "image", "label"), 0.1, seed=42)
     model = MnistForImageClassification.from_pretrained(trained).eval()
     batch = validation.__getitems__(list(range(70)))
     loss = model(scale_pixels(batch["pixel_values"]), batch["labels"]).loss.item()
-    measured = json.loads((trained / "eval_results.json").read_text())
     assert measured["eval_loss"] == pytest.approx(loss, rel=1e-4)
 
 
-def test_do_eval_alone_evaluates_a_saved_model_on_the_test_set(train, trained, tmp_path, digits):
-    result = train(
-        *("--do_eval", "--model_name_or_path", trained),
-        *("--dataset_name", SAMPLE, "--output_dir", tmp_path / "evaluation"),
-    )
-    assert result.returncode == 0, result.stderr
-    measured = json.loads((tmp_path / "evaluation" / "eval_results.json").read_text())
-
-    images, labels = digits
-    raw = torch.from_numpy(np.stack([np.asarray(image) for image in images]))[:, None] / 255
-    model = MnistForImageClassification.from_pretrained(trained).eval()
-    logits = model(raw).logits.detach()
-    loss = torch.nn.functional.cross_entropy(logits, torch.from_numpy(labels)).item()
-    assert measured["eval_accuracy"] == (logits.argmax(1).numpy() == labels).mean()
-    assert measured["eval_loss"] == pytest.approx(loss, rel=1e-4)
-
-
-def test_killed_training_resumes_to_the_same_weights(python, train, trained, tmp_path, monkeypatch):
+def test_killed_training_resumes_to_the_same_weights(python, train, trained, tmp_path, argv):
     """SIGKILL after the checkpoint of step 54 changes nothing in what step 60 ends with.
 
     Distillation has begun by then. Nor does half a checkpoint, or a disk that is full meanwhile.
     """
     output = tmp_path / "killed"
-    arguments = [*SHORT_RUN, "--output_dir", output]
-    command = [sys.executable, ROOT / "train.py", "--use_cpu", *arguments]
-    process = python.popen(command, cwd=tmp_path)
+    arguments = ["--use_cpu", *SHORT_RUN, "--output_dir", output]
+    process = python.popen([sys.executable, ROOT / "train.py", *arguments], cwd=tmp_path)
     while not (output / "checkpoint-54" / "ema.safetensors").exists():
         assert process.poll() is None
         time.sleep(0.05)
@@ -108,14 +85,12 @@ def test_killed_training_resumes_to_the_same_weights(python, train, trained, tmp
     unfinished = output / "checkpoint-60"
     shutil.rmtree(unfinished, ignore_errors=True)  # were it faster than the signal
     shutil.copytree(output / "checkpoint-54", unfinished)
-    assert (unfinished / "ema.safetensors").stat().st_mtime_ns == max(
-        file.stat().st_mtime_ns
-        for file in unfinished.iterdir()  # what is written last
-    )
-    (unfinished / "ema.safetensors").unlink()
+    last = max(unfinished.iterdir(), key=lambda file: file.stat().st_mtime_ns)
+    assert last.name == "ema.safetensors"
+    last.unlink()
     os.truncate(unfinished / "optimizer.pt", 1000)
 
-    monkeypatch.setattr(sys, "argv", ["train.py", "--use_cpu", *map(str, arguments)])
+    argv(*arguments)
     with pytest.raises(InputError, match="holds an interrupted run"):  # nothing starts over it
         main()
     arguments += ["--resume_from_checkpoint", "last"]
@@ -307,33 +282,28 @@ def test_confusion_matrix_counts_true_by_predicted():
 
 @pytest.fixture(scope="module")
 def odd_datasets(tmp_path_factory):
-    """Datasets that cannot be used: labels beyond 9 or none, other columns, corrupted images.
-
-    And a checkpoint of another run.
-    """
+    """Datasets that cannot be used, a folder of a finished run, and a checkpoint of another."""
     folder = tmp_path_factory.mktemp("odd")
-    images = [PILImage.new("L", (28, 28))] * 2
-    features = Features({"image": Image(), "label": Value("int64")})
-    letters = Dataset.from_dict({"image": images, "label": [3, 11]}, features=features)
-    names = Features({"picture": Image(), "digit": ClassLabel(names=list("0123456789"))})
-    columns = Dataset.from_dict({"picture": images, "digit": [3, 1]}, features=names)
-    named = Features({"image": Image(), "label": ClassLabel(names=["shirt", "boot"])})
-    clothes = Dataset.from_dict({"image": images, "label": [0, 1]}, features=named)
-    digits = Features({"image": Image(), "label": ClassLabel(names=list("0123456789"))})
-    unlabelled = Dataset.from_dict({"image": images, "label": [3, -1]}, features=digits)
-    data_sets = {"letters": letters, "columns": columns, "clothes": clothes, "nameless": unlabelled}
-    for name, dataset in data_sets.items():
+    image, digit = PILImage.new("L", (28, 28)), ClassLabel(names=list("0123456789"))
+
+    def save(name, labels, kind=digit, columns=("image", "label"), second=image):
+        data = dict(zip(columns, ([image, second], labels), strict=True))
+        features = Features(zip(columns, (Image(), kind), strict=True))
         for split in ("train", "test"):
+            dataset = Dataset.from_dict(data, features=features)
             dataset.to_parquet(folder / name / f"{split}.parquet")
+
+    save("letters", [3, 11], Value("int64"))
+    save("columns", [3, 1], columns=("picture", "digit"))
+    save("clothes", [0, 1], ClassLabel(names=["shirt", "boot"]))
+    save("nameless", [3, -1])
+    save("none", [3, 4], second=None)
     for split in ("train", "test"):
         whole, corrupted = (folder / "corrupted" / split / digit / "a.png" for digit in "34")
         whole.parent.mkdir(parents=True)
-        images[0].save(whole)
+        image.save(whole)
         corrupted.parent.mkdir()
         corrupted.write_bytes(whole.read_bytes()[:45])
-    Dataset.from_dict({"image": [images[0], None], "label": [3, 4]}, features=digits).to_parquet(
-        folder / "none" / "train.parquet"
-    )
     (folder / "trained").mkdir()
     (folder / "trained" / "train_results.json").touch()
     checkpoint = folder / "run" / "checkpoint-1"
@@ -352,10 +322,7 @@ def odd_datasets(tmp_path_factory):
         ("--dataset_name {odd}/nameless", "from 0 to 9; the column 'label' also holds None"),
         ("--dataset_name {odd}/corrupted", "Image 1 .* cannot be read"),
         ("--dataset_name {odd}/none --do_train", "Image 1 .* cannot be read"),
-        (
-            "",
-            "no dataset 'ylecun/mnist' in reach.* Without network, give the folder of a local copy",
-        ),
+        ("", "no dataset 'ylecun/mnist' in reach.* Without network, give the folder of a local"),
         ("--dataset_name {odd}/nowhere", "no dataset .* in reach.* --dataset_name path/to/mnist"),
         ("--dataset_name {odd}/letters --output_dir {odd}", "holds something else"),
         ("--output_dir {odd}/letters/train.parquet", "is a file. Name a folder"),
@@ -383,42 +350,36 @@ def odd_datasets(tmp_path_factory):
     ],
 )
 def test_bad_input_is_a_sentence_and_overwrites_nothing(
-    odd_datasets, tmp_path, monkeypatch, arguments, sentence
+    odd_datasets, tmp_path, argv, arguments, sentence
 ):
     before = sorted(odd_datasets.rglob("*"))
     words = arguments.format(odd=odd_datasets, sample=SAMPLE).split()
-    output = ["--output_dir", str(tmp_path / "output")]
-    monkeypatch.setattr(sys, "argv", ["train.py", "--use_cpu", *output, *words])
+    argv("--use_cpu", "--output_dir", tmp_path / "output", *words)
     with pytest.raises((InputError, OSError)) as raised:
         main()
     assert re.search(sentence, str(raised.value).replace("\n", " "))
     assert sorted(odd_datasets.rglob("*")) == before
 
 
-def test_a_run_that_ended_before_its_first_checkpoint_can_be_started_again(tmp_path, monkeypatch):
+def test_a_run_that_ended_before_its_first_checkpoint_can_be_started_again(tmp_path, argv):
     """It has removed the metrics of the run before."""
     (tmp_path / "run.json").touch()
     (tmp_path / "model.safetensors").touch()
-    monkeypatch.setattr(sys, "argv", ["train.py", "--use_cpu", "--output_dir", str(tmp_path)])
+    argv("--use_cpu", "--output_dir", tmp_path)
     assert parse_arguments("").output_dir == str(tmp_path)
 
 
 def test_a_dataset_that_is_not_in_reach_is_a_sentence_and_no_traceback(train):
     result = train("--dataset_name", "user/nowhere")
     assert result.returncode == 1 and "Traceback" not in result.stderr
-    assert re.search(
-        r"^train.py: .*'user/nowhere'.* Without network, give the", result.stderr, re.M
-    )
+    sentence = r"^train.py: .*'user/nowhere'.* Without network, give the"
+    assert re.search(sentence, result.stderr, re.M)
 
 
-@pytest.mark.parametrize(
-    ("flag", "meant"),
-    [
-        ("--max_step", "max_steps"),
-        ("--epochs=3", "num_train_epochs"),
-        ("--no-augmnt", "no_augment"),
-    ],
-)
+MEANT = {"--max_step": "max_steps", "--epochs=3": "num_train_epochs", "--no-augmnt": "no_augment"}
+
+
+@pytest.mark.parametrize(("flag", "meant"), MEANT.items())
 def test_an_unknown_flag_is_told_before_anything_slow_is_imported(flag, meant):
     command = [sys.executable, "-X", "importtime", ROOT / "train.py", flag, "5"]
     done = subprocess.run(command, capture_output=True, text=True)
@@ -427,22 +388,21 @@ def test_an_unknown_flag_is_told_before_anything_slow_is_imported(flag, meant):
 
 
 def test_the_flags_that_are_known_early_are_those_that_there_are():
-    own = [name for name in MnistTrainingArguments.__annotations__]
+    own = list(MnistTrainingArguments.__annotations__)
     assert flag_names()[: len(own)] == own
     assert sorted(flag_names()) == sorted(f.name for f in fields(MnistTrainingArguments) if f.init)
 
 
-def test_channels_with_commas_are_told_to_be_separated_with_spaces(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["train.py", "--conv_channels", "32,64"])
+def test_channels_with_commas_are_told_to_be_separated_with_spaces(argv, capsys):
+    argv("--conv_channels", "32,64")
     with pytest.raises(SystemExit):
         parse_arguments("")
-    assert (
-        "--conv_channels/--conv-channels: separate with spaces: 32 64\n" in capsys.readouterr().err
-    )
+    told = "--conv_channels/--conv-channels: separate with spaces: 32 64\n"
+    assert told in capsys.readouterr().err
 
 
-def test_help_tells_of_the_flags_of_this_project_first(monkeypatch, capsys):
-    monkeypatch.setattr(sys, "argv", ["train.py", "--help"])
+def test_help_tells_of_the_flags_of_this_project_first(argv, capsys):
+    argv("--help")
     with pytest.raises(SystemExit):
         parse_arguments("")
     own, inherited = capsys.readouterr().out.split("\nflags of transformers' TrainingArguments:\n")
@@ -452,13 +412,12 @@ def test_help_tells_of_the_flags_of_this_project_first(monkeypatch, capsys):
     assert {"max_steps", "bf16", "push_to_hub"} <= told and "learning_rate" not in told
 
 
-def test_no_folder_of_this_machine_is_published(trained, monkeypatch):
+def test_no_folder_of_this_machine_is_published(trained, argv, monkeypatch):
     for file in filter(Path.is_file, trained.iterdir()):
         assert str(ROOT).encode() not in file.read_bytes(), file
         assert str(trained.parent).encode() not in file.read_bytes(), file
     assert "--dataset_name mnist --" in (trained / "README.md").read_text()
-    words = ["--dataset_name=../tests/", "--model_name_or_path", "user/mnist-cnn", "--seed", "1"]
-    monkeypatch.setattr(sys, "argv", ["train.py", *words])
+    argv("--dataset_name=../tests/", "--model_name_or_path", "user/mnist-cnn", "--seed", 1)
     monkeypatch.chdir(ROOT / "docs")
     expected = "train.py --dataset_name=tests --model_name_or_path user/mnist-cnn --seed 1"
     assert command_line(processes=1) == f"python {expected}"

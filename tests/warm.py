@@ -1,9 +1,5 @@
 """Python without its imports, which take twenty seconds: they are done once, for many processes.
 
-    with WarmPython(HF_HUB_OFFLINE="1") as python:
-        done = python.run(ROOT / "train.py", "--max_steps", "5")
-        app = python.popen([sys.executable, "app.py"], cwd=ROOT)
-
 Run as a script, this is the process from which all others are forked.
 """
 
@@ -15,12 +11,13 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
 from tempfile import NamedTemporaryFile, TemporaryDirectory
-from typing import IO
 
 # What train.py, app.py and programs that load the model import; nothing of this repository.
 MODULES = (
@@ -30,80 +27,45 @@ MODULES = (
 )
 
 
+@dataclass
 class WarmPython:
-    """Runs Python scripts. What libraries read of `environment` they read once, when imported."""
+    """Runs Python scripts."""
 
-    def __init__(self, **environment: str):
-        self.server = subprocess.Popen(
-            [sys.executable, "-P", __file__],
-            env=os.environ | environment,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
-
-    def __enter__(self) -> "WarmPython":
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.server.stdin.close()  # then it ends, and all that it has started
-        self.server.wait()
+    server: subprocess.Popen
 
     def ask(self, asked: dict | int) -> int | None:
         print(json.dumps(asked), file=self.server.stdin, flush=True)
         return json.loads(self.server.stdout.readline())
 
-    def popen(
-        self,
-        command: Sequence[str | Path],
-        *,
-        cwd: str | Path,
-        env: Mapping[str, str] = {},
-        stdout: IO | None = None,
-        stderr: IO | None = None,
-        file_size: int = RLIM_INFINITY,
-    ) -> "WarmProcess":
+    def popen(self, command, *, cwd, env=(), stdout=None, stderr=None, file_size=RLIM_INFINITY):
         """As `subprocess.Popen`; the command is this Python, a script and its arguments.
 
         No file of the process can grow beyond `file_size` bytes: what a full disk does, for each.
         """
-        asked = {
-            "command": [str(word) for word in command[1:]],
-            "cwd": str(cwd),
-            "env": dict(env),
-            "printed": [os.devnull if file is None else file.name for file in (stdout, stderr)],
-            "file_size": file_size,
-        }
-        return WarmProcess(self, self.ask(asked))
+        printed = [os.devnull if file is None else file.name for file in (stdout, stderr)]
+        asked = {"printed": printed, "file_size": file_size, "cwd": str(cwd), "env": dict(env)}
+        return WarmProcess(self, self.ask(asked | {"command": list(map(str, command[1:]))}))
 
-    def run(
-        self,
-        *command: str | Path,
-        cwd: Path | None = None,
-        file_size: int = RLIM_INFINITY,
-        **environment: str,
-    ) -> subprocess.CompletedProcess:
-        """Run a script, by default in an empty folder; returns what it printed in five minutes."""
+    def run(self, *command, cwd=None, file_size=RLIM_INFINITY, **environment):
+        """As `subprocess.run`, by default in an empty folder, and for five minutes at most."""
         with (
             TemporaryDirectory() as empty,
             NamedTemporaryFile("r") as stdout,
             NamedTemporaryFile("r") as stderr,
         ):
-            process = self.popen(
-                [sys.executable, *command], cwd=cwd or empty, env=environment,
-                stdout=stdout, stderr=stderr, file_size=file_size,
-            )  # fmt: skip
-            status = process.wait(300)
-            printed = stdout.read(), stderr.read()
-        return subprocess.CompletedProcess(command, status, *printed)
+            options = {"cwd": cwd or empty, "stdout": stdout, "stderr": stderr}
+            options |= {"env": environment, "file_size": file_size}
+            status = self.popen([sys.executable, *command], **options).wait(300)
+            return subprocess.CompletedProcess(command, status, stdout.read(), stderr.read())
 
 
+@dataclass
 class WarmProcess:
     """As much of `subprocess.Popen` as is used."""
 
-    def __init__(self, python: WarmPython, pid: int):
-        self.python, self.pid, self.returncode = python, pid, None
+    python: WarmPython
+    pid: int
+    returncode: int | None = None
 
     def poll(self) -> int | None:
         if self.returncode is None:
@@ -127,6 +89,15 @@ class WarmProcess:
         os.kill(self.pid, signal.SIGKILL)
 
 
+@contextmanager
+def warm_python(**environment: str) -> Iterator[WarmPython]:
+    """What libraries read of `environment` they read once, when they are imported."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "text": True}
+    command, env = [sys.executable, "-P", __file__], os.environ | environment
+    with subprocess.Popen(command, env=env, start_new_session=True, **pipes) as server:
+        yield WarmPython(server)  # then it ends, and all that it has started
+
+
 def next_command() -> dict:
     """What is asked for, in a new process; in the old one this never returns."""
     for line in sys.stdin:
@@ -141,7 +112,7 @@ def next_command() -> dict:
     os.killpg(0, signal.SIGKILL)
 
 
-def serve() -> None:
+if __name__ == "__main__":
     for name in MODULES:
         import_module(name)
     gc.collect()
@@ -155,7 +126,3 @@ def serve() -> None:
     sys.argv = asked["command"]
     sys.path.insert(0, str(Path(sys.argv[0]).resolve().parent))
     runpy.run_path(sys.argv[0], run_name="__main__")
-
-
-if __name__ == "__main__":
-    serve()
