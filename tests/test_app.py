@@ -277,7 +277,7 @@ def test_the_answer_to_an_earlier_input_never_comes_late(page, newest):
     if newest == "drawing":
         draw(page, STROKES["2"])
     shown = []
-    page.expose_function("note", shown.append)
+    page.expose_function("note", lambda text: shown.append(text))
     page.evaluate("""() => new MutationObserver(() =>
         note(document.querySelector("#answer .top").textContent)
     ).observe(document.querySelector("#answer"), { subtree: true, childList: true })""")

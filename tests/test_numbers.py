@@ -68,7 +68,7 @@ def turn(image: Image.Image, degrees: float) -> Image.Image:
     return image.rotate(degrees, Image.Resampling.BICUBIC, fillcolor=255)
 
 
-@pytest.mark.parametrize("gap, least", [(12, 28), (-3, 27)], ids=["apart", "touching"])
+@pytest.mark.parametrize("gap, least", [(12, 29), (-3, 28)], ids=["apart", "touching"])
 def test_numbers_are_read(read, write, gap, least):
     rng = np.random.default_rng(0)
     numbers = ["".join(map(str, rng.integers(0, 10, 2 + i % 4))) for i in range(30)]
@@ -241,4 +241,4 @@ def test_a_small_tilted_line_across_a_large_photograph_is_read_to_its_ends(read,
     photograph = Image.new("L", (2400, 1800), 255)
     photograph.paste(image, (400, 800))
     number = read(turn(photograph, degrees))["number"].replace(" ", "")
-    assert number[:2] == "40" and number[-4:] == "3407" and 11 <= len(number) <= 13
+    assert number == "4071825963407"

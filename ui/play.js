@@ -31,6 +31,7 @@ function offer(kind) {
   writeButton.hidden = kind === "fool";
   foolButton.hidden = kind === "write";
   stopButton.hidden = !kind;
+  if (kind) document.querySelector("#sheet").scrollIntoView({ block: "nearest" });
 }
 
 function stop() {
