@@ -30,6 +30,8 @@ function play(kind) {
 function offer(kind) {
   writeButton.hidden = kind === "fool";
   foolButton.hidden = kind === "write";
+  writeButton.textContent = kind ? "Another" : "Write a number";
+  foolButton.textContent = kind ? "Another" : "Fool it";
   stopButton.hidden = !kind;
   if (kind) document.querySelector("#sheet").scrollIntoView({ block: "nearest" });
 }
