@@ -24,6 +24,7 @@ def main() -> None:
             with browser.new_page(viewport=size, color_scheme=scheme) as page:
                 open_page(page, url)
                 draw(page, HOUSE) if "phone" in file else draw_number(page)
+                page.locator("#answer .verdict:not(.writing)").wait_for()  # the sentences
                 page.screenshot(path=ROOT / file, animations="disabled")
 
 

@@ -100,7 +100,8 @@ def describe(
         line += f"\nBest guess: {first} ({percent})" if score >= GUESS_FROM else ""
     elif score < HINT_BELOW:
         line += f"\nSecond guess: {second}. Write it more clearly?"
-    if count := len(found.ignored):
+    is_read = is_number or score >= config.confidence_threshold
+    if is_read and (count := len(found.ignored)):
         signs = "A sign was" if count == 1 else "Signs were"
         line += f"\n{signs} left out: only digits are read."
     inputs = torch.from_numpy(np.array([digit.pixels for digit in read_digits])[:, None])
