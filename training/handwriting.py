@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 CANVAS = 84  # pixels a side: three times MNIST's
 LOW_RESOLUTION_SHARE = 0.4  # of handwritten digits and of printed characters
 SLIM = 0.3  # of its height: a 1 that is no wider is a bar
-SHORT_BAR_SHARE = 0.25  # of those: written so small that the pen is half as wide as high, or more
+SHORT_BAR_SHARE = 0.5  # of those: written so small that the pen is half as wide as high, or more
 FLAT_SHARE = 0.25  # of drawings: strokes end flat, as a highlighter's or a drawing program's do
 NON_DIGIT = "-"  # the label in strokes.txt
 
@@ -114,6 +114,7 @@ def handwritten_digit(digit: int, rng: np.random.Generator) -> np.ndarray:
     strokes, is_flat = write(str(digit), rng), rng.random() < FLAT_SHARE
     width, height = np.ptp(np.concatenate(strokes), axis=0)
     if digit == 1 and width < SLIM * height and rng.random() < SHORT_BAR_SHARE:
+        is_flat = rng.random() < 0.5  # with so short a stroke its ends are what is seen
         return draw(strokes, rng.uniform(14, 32 if is_flat else 45), is_flat=is_flat)
     if rng.random() < LOW_RESOLUTION_SHARE:
         return low_resolution(draw(strokes, rng.uniform(7, 16), is_flat=is_flat), rng)

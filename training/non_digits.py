@@ -42,10 +42,16 @@ def shape(rng: np.random.Generator) -> np.ndarray:
     grain = rng.integers(3, 12)
     if rng.random() < 0.5:
         half = CANVAS * ndimage.zoom(rng.uniform(0.02, 0.5, rng.integers(3, 9)), 10, order=1)
-        half *= rng.uniform(0.3, 1)  # at times as slim as a bar
         x = np.r_[CANVAS / 2 + half, CANVAS / 2 - half[::-1]]
         y = np.linspace(0, CANVAS, len(half))
         y = np.r_[y, y[::-1]]
+        if rng.random() < 0.3:  # it stands on two legs
+            gap, fork = CANVAS * rng.uniform((0.01, 0.1), (0.1, 0.8))
+            between = CANVAS / 2 + np.array([-gap, 0, gap])
+            x, y = (
+                np.insert(x, len(half), between[::-1]),
+                np.insert(y, len(half), (CANVAS, fork, CANVAS)),
+            )
     else:
         angle, radius = np.linspace(0, 2 * np.pi, 90), np.full(90, 0.3)
         for k in range(1, 7):

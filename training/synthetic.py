@@ -20,7 +20,7 @@ from training.non_digits import random_non_digit
 from training.printed import printed
 
 # Synthetic images of each kind, per training image.
-SHARES = {"handwritten": 0.5, "corrupted": 0.35, "non_digits": 0.25, "cut": 0.12, "several": 0.1}
+SHARES = {"handwritten": 0.5, "corrupted": 0.35, "non_digits": 0.25, "cut": 0.12, "several": 0.15}
 PRINTED_SHARE = 0.04  # of the handwritten kind: people show printed digits, too
 BLANK_EVERY = 100  # one non-digit in so many is blank
 ATTEMPTS = 20  # at most so many, until the framed image is not blank
