@@ -62,7 +62,7 @@ EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's dig
 SPECK_SHARE = 0.04  # of the largest part's area: smaller parts are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part keeps clear of it
 ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the same digit
-RULE_THICKNESS = 0.22  # of a rule's length: the box around a bar that is tilted by 8 degrees
+RULE_THICKNESS = 0.22  # of a bar's length
 FORM_SHARE = 1 / 3  # of a bar's pixels: with more, all of it is a form
 FULL_BAR = 1.5  # of its area, at most: its width by its length, if nothing is at its sides
 RULE_LENGTH = 1.6  # of the tallest other part's height, at least: no digit is so long
@@ -498,7 +498,8 @@ def without_forms(ink: np.ndarray) -> np.ndarray:
     rules = {
         number
         for number, place in others.items()
-        if is_rule(place, max((heights[n] for n in others if n != number), default=0), ink.shape)
+        if is_long(place, max((heights[n] for n in others if n != number), default=0), ink.shape)
+        and is_bar(parts[place] == number)
     }
     forms = np.array([*frames, *rules])
     if not len(forms):
@@ -528,8 +529,8 @@ def is_bar(part: np.ndarray) -> bool:
     return across < RULE_THICKNESS * along and across * along < FULL_BAR * area
 
 
-def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
-    """Whether a part is straight, and far longer than the tallest other part is high.
+def is_long(place: Place, height: int, size: tuple[int, int]) -> bool:
+    """Whether a part is too long for a digit: far longer than the tallest other part is high.
 
     Args:
         place: Its rows and columns.
@@ -537,8 +538,8 @@ def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
         size: Height and width of the image.
     """
     sides = [side.stop - side.start for side in place]
-    across, length = sorted(sides)
-    if across > RULE_THICKNESS * length or length < RULE_LENGTH * height:
+    length = max(sides)
+    if length < RULE_LENGTH * height:
         return False
     return length < POINT_LENGTH * height or any(np.equal(sides, size))
 

@@ -8,9 +8,10 @@ function takeCorrections(shown) {
   let pending = null; // {label, seen, timer}: what is not sent yet, and can be undone
   const named = (label) => ({ 8: "an 8", none: "not a digit" })[label] ?? "a " + label;
 
-  const labels = "0123456789".split("");
-  const buttons = [...element.querySelectorAll(".bars li")].map((row) => {
-    const label = row.dataset.digit ?? "none";
+  const rows = [...element.querySelectorAll(".bars li")];
+  const labels = rows.map((row) => row.dataset.digit ?? "none");
+  const buttons = rows.map((row, i) => {
+    const label = labels[i];
     const button = document.createElement("button");
     button.type = "button";
     if (label !== "none") button.innerHTML = `<span class="ears">This is ${named(label).split(" ")[0]}</span>`; // for ears
@@ -32,12 +33,12 @@ function takeCorrections(shown) {
 
   function mark() {
     const label = pending && pending.seen === shown()?.seen ? pending.label : kept.get(shown()?.seen);
-    buttons.forEach((button, i) => button.setAttribute("aria-pressed", label === (labels[i] ?? "none")));
+    buttons.forEach((button, i) => button.setAttribute("aria-pressed", label === labels[i]));
   }
 
   function forget() {
     clearTimeout(pending.timer);
-    if (undoButton.matches(":focus")) buttons.at(pending.label === "none" ? -1 : pending.label).focus();
+    if (undoButton.matches(":focus")) buttons[labels.indexOf(pending.label)].focus();
     undoButton.hidden = true;
     pending = null;
     mark();
