@@ -59,9 +59,19 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
             return [read_sheets(read, [sheet])[0] for sheet in sheets]
         logging.exception("A sheet could not be read")
         return [{"kind": "error", "line": "This cannot be read. Write it otherwise."}]
-    for (index, (image, size, resting)), result in zip(opened.items(), found, strict=True):
+    # Only where the pen rests: else the next image comes before anyone could study a map.
+    at_rest = [
+        result.digits if opened[n][-1] else [] for n, result in zip(opened, found, strict=True)
+    ]
+    seen = [digit.pixels for digits in at_rest for digit in digits]
+    maps = iter(
+        saliency_maps(read.model, torch.from_numpy(np.array(seen)[:, None])) if seen else ()
+    )
+    for (index, (image, size, _)), result, resting in zip(
+        opened.items(), found, at_rest, strict=True
+    ):
         share = image["scale"] / np.tile(size, 2), np.tile(image["corner"], 2) / np.tile(size, 2)
-        answers[index] = describe(read, result, share, resting)
+        answers[index] = describe(read, result, share, [next(maps) for _ in resting])
     return [answers[index] for index in range(len(sheets))]
 
 
@@ -69,13 +79,12 @@ def describe(
     read: NumberRecognitionPipeline,
     found: Reading,
     share: tuple[np.ndarray, np.ndarray],
-    resting: bool,
+    maps: list[np.ndarray],
 ) -> dict:
     """The answer to an image, of what the pipeline has found in it.
 
-    Its boxes times the first of `share`, plus the second, are shares of the image. There are
-    saliency maps only where the pen rests: else the next image comes before anyone could study
-    them.
+    Its boxes times the first of `share`, plus the second, are shares of the image. Where the pen
+    rests there is a saliency map of each digit.
     """
     read_digits, score = found.digits, found.score
     if not read_digits:
@@ -104,17 +113,15 @@ def describe(
     if is_read and (count := len(found.ignored)):
         signs = "A sign was" if count == 1 else "Signs were"
         line += f"\n{signs} left out: only digits are read."
-    inputs = torch.from_numpy(np.array([digit.pixels for digit in read_digits])[:, None])
-    maps = saliency_maps(read.model, inputs) if resting else [None] * len(inputs)
     digits = [
         {
             "label": read.spell([digit]).strip(),
             "line": digit.line,
             "probabilities": [round(float(p), 4) for p in digit.probabilities],
             "seen": encode_levels(digit.pixels),
-            "saliency": "" if saliency is None else encode_levels(saliency),
+            "saliency": encode_levels(saliency) if maps else "",
         }
-        for digit, saliency in zip(read_digits, maps, strict=True)
+        for digit, saliency in zip(read_digits, maps or read_digits, strict=True)
     ]
     lines = [
         {
@@ -131,6 +138,6 @@ def describe(
         "text": read.spell(read_digits),
         "line": line,
         "digits": digits,
-        "lines": lines if is_number and resting else [],
+        "lines": lines if is_number and maps else [],
         "boxes": boxes.tolist() if is_number else [],
     }
