@@ -3,27 +3,24 @@
     python -m scripts.make_contact_sheet
 
 Of the strokes: whether each way of writing in training/strokes.txt is legible, and no line of the
-table is a misprint. Of the photographs: whether each kind looks as people's images do, and beside
-it, whether the right pixels are marked: writing in green, forms in magenta. The same command gives
-the same images.
+table is a misprint. Of the photographs: whether they look as people's images do, and beside each,
+whether the right pixels are marked: writing in green, forms in magenta. The same command gives the
+same images.
 """
-
-from collections.abc import Callable
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageOps
 
 from image_processing_mnist import MnistImageProcessor
 from scripts.serve import ROOT
-from training import photographs
 from training.corrections import RELEASED_MODEL
 from training.glyphs import make_glyph
 from training.handwriting import draw, random_pen_width, vary, ways_of_writing, write
+from training.photographs import photograph
 
 REPEATS = 4  # of each way of writing
 SIDE = 28  # pixels: the images as training has them
-COLUMNS = 4  # of photographs
-LINE = 20  # pixels of height
+ROWS, COLUMNS = 10, 4  # of photographs
 
 
 def strokes_sheet() -> Image.Image:
@@ -46,43 +43,17 @@ def strokes_sheet() -> Image.Image:
 
 
 def photographs_sheet() -> Image.Image:
-    """A row for each kind on white paper, and two of all kinds mixed, as training has them."""
+    """Rows of photographs as training has them, and beside each what is marked."""
     rngs = [np.random.default_rng((1, n)) for n in range(200)]
     glyphs = [make_glyph(draw(write(str(n % 10), rng), 6)) for n, rng in enumerate(rngs)]
-    tables = photographs.LAYOUTS, photographs.FORMS, photographs.ON_PHOTOS, photographs.AFTERWARDS
-    kinds = [kind for table in tables for kind in table]
-    kinds += [photographs.circle_around, photographs.thing, photographs.exposed, None, None]
-    width, height = 2 * photographs.SIZE + 8, photographs.SIZE + LINE
-    sheet = Image.new("RGB", (COLUMNS * width, len(kinds) * height), "white")
-    for y, kind in enumerate(kinds):
-        name = kind.__name__.replace("_", " ") if kind else "all kinds"
-        ImageDraw.Draw(sheet).text((2, y * height + 4), name, "black")
+    rows = []
+    for y in range(ROWS):
+        images = []
         for x in range(COLUMNS):
-            rng = np.random.default_rng((y, x))
-            if kind is None:
-                image, (writing, forms) = photographs.photograph(glyphs, rng)
-            else:
-                layers = np.uint8(example(kind, glyphs, rng).clip(0, 1) * 255)
-                image, (writing, forms) = layers[:3].transpose(1, 2, 0), layers[3:]
-            marks = 255 - np.stack([writing, forms, writing], axis=-1)
-            both = Image.fromarray(np.hstack([image, marks]))
-            sheet.paste(both, (x * width, y * height + LINE))
-    return sheet
-
-
-def example(kind: Callable, glyphs: list, rng: np.random.Generator) -> np.ndarray:
-    """A scene of writing in black that shows one kind and nothing else."""
-    layout = kind if kind in photographs.LAYOUTS else photographs.one_glyph
-    writing, _ = layout(glyphs, rng)
-    is_circle, lines = kind is photographs.circle_around, np.zeros_like(writing)
-    if is_circle or kind in photographs.FORMS:
-        lines = photographs.draw_lines(rng, {kind: 1}, writing)
-    scene = np.full((5, *writing.shape), 0.9, np.float32)
-    scene[3] = np.maximum(writing, lines) if is_circle else writing
-    scene[4] = lines * (1 - scene[3]) * (not is_circle)
-    photographs.lay_on(scene, np.maximum(writing, lines), np.zeros(3))
-    changes = *photographs.ON_PHOTOS, *photographs.AFTERWARDS, photographs.thing
-    return kind(scene, rng) if kind in (*changes, photographs.exposed) else scene
+            image, (writing, forms) = photograph(glyphs, np.random.default_rng((y, x)))
+            images += [image, 255 - np.stack([writing, forms, writing], axis=-1)]
+        rows.append(np.hstack(images))
+    return Image.fromarray(np.vstack(rows))
 
 
 if __name__ == "__main__":
