@@ -1,16 +1,14 @@
-"""What the benchmarks share: options, tables, MNIST, runs of train.py, calls of the app."""
+"""What the benchmarks share: options, tables, MNIST, calls of the app."""
 
 import argparse
 import base64
-import subprocess
-import sys
-import timeit
-from collections.abc import Callable
-from functools import partial
 
 import httpx
+from datasets import load_dataset
+from PIL.ImageOps import invert
 
 from scripts.serve import ROOT
+from scripts.strokes import encode
 from training.data import MnistDataset, load_splits, to_tensors
 
 DATASET = ("ylecun/mnist", "MNIST on the Hub or in a local folder")
@@ -51,22 +49,18 @@ def load_mnist(dataset_name: str, split: str) -> MnistDataset:
     return to_tensors(load_splits(dataset_name)[split], "image", "label")
 
 
-def run_train_py(words: str, dataset_name: str, seed: int, **flags: object) -> None:
-    """Run train.py with these flags, those that hold paths by name; an error if it fails."""
-    flags |= {"dataset_name": dataset_name, "seed": seed}
-    given = [word for name, value in flags.items() for word in (f"--{name}", str(value))]
-    command = [sys.executable, str(ROOT / "train.py"), *words.split(), *given]
-    subprocess.run(command, check=True, stdout=subprocess.DEVNULL)
-
-
-def least_time(call: Callable, *args: object, calls: int) -> float:
-    """Seconds of the fastest of so many calls: what else runs on the machine disturbs it least."""
-    return min(timeit.repeat(partial(call, *args), number=1, repeat=calls))
-
-
 def data_url(png: bytes) -> str:
     """A PNG as the page sends it."""
     return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def drawings() -> list[bytes]:
+    """Twenty digits of MNIST, more written of each, as the page sends them: PNGs, black on white."""
+    digits = load_dataset(str(ROOT / "tests" / "mnist"), split="test[:20]")["image"]
+    grown = [
+        digit.crop((0, 0, 28, 9 + n)).resize((112, 36 + 4 * n)) for n, digit in enumerate(digits)
+    ]
+    return [encode(invert(digit), "PNG") for digit in grown]
 
 
 def sheet_call(app_url: str) -> dict[str, object]:

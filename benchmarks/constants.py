@@ -45,8 +45,7 @@ def make_images(
     images = {}
     for row in tqdm([row for row in rows if any(part in row.name for part in ROWS)], "images"):
         made = [robustness.make_image(row.view, s, i) for i, s in enumerate(row.sources[:count])]
-        is_digits = row.labels is not None
-        right = [(str(label),) for label in row.labels] if is_digits else [("", "?")] * count
+        right = [("", "?")] * count if row.labels is None else [(str(n),) for n in row.labels]
         images[row.name] = [*zip(made, right, strict=False)]
     digits = (lambda digit, _: middle_line(digit), pixels, labels)
     for (name, kind), touching in product(KINDS.items(), (False, True)):

@@ -5,12 +5,12 @@ means a PIL image of mode L, 0 (background) to 255 (ink).
 """
 
 from colorsys import hsv_to_rgb
+from glob import glob
 from io import BytesIO
-from pathlib import Path
 
 import numpy as np
 from numpy.random import Generator
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, ImageOps
 from scipy import ndimage
 from scipy.interpolate import Akima1DInterpolator, CubicSpline
 from scipy.spatial import KDTree
@@ -21,8 +21,7 @@ from scripts.strokes import encode
 CANVAS = 280  # pixels a side, as the app's
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LIKE_DIGITS = "IlOoSsZzBbgq"
-FONTS = Path("/usr/share/fonts/truetype/liberation")  # Debian's fonts-liberation
-NOISES = ("uniform", "gaussian", "salt and pepper")
+FONTS = sorted(glob("/usr/share/fonts/truetype/liberation/*.ttf"))  # Debian's fonts-liberation
 
 
 def from_levels(levels: np.ndarray) -> Image.Image:
@@ -75,47 +74,31 @@ def number_drawing(lines: list[np.ndarray], touching: bool, rng: Generator) -> I
             near = np.abs(points[:, None, 1] - written[-2000:, 1]) < pen
             between = (points[:, None, 0] - written[-2000:, 0])[near].min()
             if touching:
-                between -= rng.uniform(0.2, 0.9) * pen
+                apart = rng.uniform(0.2, 0.9) * pen
             else:
-                between -= pen * 1.5 + rng.uniform(0, 0.5) * height
-            points[:, 0] -= between
+                apart = pen * 1.5 + rng.uniform(0, 0.5) * height
+            points[:, 0] -= between - apart
         written = np.concatenate([written, points])
     margin = pen + height * rng.uniform(0.1, 0.5)
     size = np.ptp(written, axis=0) + 2 * margin
     return _stroke(written - written.min(0) + margin, pen, size.round().astype(int))
 
 
-def noise(kind: str, side: int, rng: Generator) -> Image.Image:
-    """A grey image (side, side) of one of `NOISES`."""
-    size = (side, side)
-    if kind == "salt and pepper":
-        amount = rng.uniform(0.02, 0.5)
-        return from_levels(np.where(rng.random(size) < amount, rng.integers(0, 2, size), 0.5))
-    return from_levels(rng.uniform(0, 1, size) if kind == "uniform" else rng.normal(0.5, 0.2, size))
+def letter(source: tuple[str, str, int], rng: Generator) -> Image.Image:
+    """A printed letter in a font and an image of so many pixels a side.
 
-
-def fonts() -> list[str | None]:
-    """Debian's fonts-liberation, as files; without them [None], which means Pillow's own font."""
-    files = sorted(map(str, FONTS.glob("*.ttf")))
-    if not files:
-        print(f"Fewer letters, in Pillow's font alone: {FONTS} holds no fonts.\n")
-    return files or [None]
-
-
-def load_font(file: str | None, size: float) -> ImageFont.FreeTypeFont:
-    """One of `fonts`, in a size in pixels."""
-    return ImageFont.truetype(file, size) if file else ImageFont.load_default(size)
-
-
-def letter(text: str, font: str | None, side: int, rng: Generator) -> Image.Image:
-    """A printed letter as ink, centred in 28x28 or anywhere on a larger canvas."""
-    face = load_font(font, rng.uniform(20, 26) if side == 28 else rng.uniform(0.3, 0.8) * side)
+    White and centred in 28x28, as MNIST's digits are, or black and anywhere on a larger sheet.
+    """
+    text, font, side = source
+    is_small = side == 28
+    size = rng.uniform(20, 26) if is_small else rng.uniform(0.3, 0.8) * side
+    face = ImageFont.truetype(font, size)
     left, top, right, bottom = face.getbbox(text)
     room = np.array([side - (right - left), side - (bottom - top)])
-    x, y = room / 2 if side == 28 else rng.uniform(0, np.maximum(room, 0))
+    x, y = room / 2 if is_small else rng.uniform(0, np.maximum(room, 0))
     ink = Image.new("L", (side, side))
     ImageDraw.Draw(ink).text((x - left, y - top), text, fill=255, font=face)
-    return ink
+    return ink if is_small else ImageOps.invert(ink)
 
 
 def photograph(

@@ -1,35 +1,33 @@
 """How the app serves many visitors who write at once.
 
 Each visitor calls as the page does: one call at a time, the next when the answer is there, but no
-sooner than 50 ms after the last. Beside them, uncounted, one leaves before the answer and returns,
-again and again. The reference is the same app, asked as Gradio's own components are: by an upload,
-its queue and a stream of events.
+sooner than 50 ms after the last. The reference is the same app, asked as Gradio's own components
+are: by an upload, its queue and a stream of events. An error ends the benchmark.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
-from contextlib import suppress
-from functools import partial
 from itertools import cycle
 
 import httpx
 import numpy as np
+import psutil
 
-from benchmarks.common import SHEET_URL, data_url, parse, print_head, print_row, sheet_call
-from scripts.serve import memory, processor_time, serve_app
-from scripts.strokes import FIVE, growing, sent_by_sheet
+from benchmarks import common
+from benchmarks.common import data_url, print_head, print_row
+from scripts.serve import serve_app
 
 SEND_EVERY = 0.05  # seconds, as ui/sheet.js
-PNGS = [sent_by_sheet(drawing) for drawing in growing(FIVE, 20)]
+PNGS = common.drawings()
 
 
 async def ask_sheet(call: dict, http: httpx.AsyncClient, n: int) -> None:
     """Wait for the answer of the sheet's function to drawing n; an error if there is none."""
-    # A 5 has two strokes: at the end of each the pen rests.
-    drawing = {"image": data_url(PNGS[n]), "resting": n in (13, 19)}
+    # Now and then the pen rests, for which the page asks for sentences as well.
+    drawing = {"image": data_url(PNGS[n]), "resting": n % 10 == 9}
     body = call | {"data": drawing, "session_hash": str(id(http))}
-    answer = await http.post(SHEET_URL, json=body)
+    answer = await http.post(common.SHEET_URL, json=body)
     if answer.raise_for_status().json()["kind"] not in ("answer", "doubt"):
         raise RuntimeError("no digit")
 
@@ -45,70 +43,49 @@ async def ask_queue(call: dict, http: httpx.AsyncClient, n: int) -> None:
         raise RuntimeError("no digit")
 
 
-async def run(
-    ask: Callable, address: str, pid: int, visitors: int, seconds: float
-) -> dict[str, float]:
-    """Load the app: what is measured, by name."""
-    call, errors, samples = sheet_call(address), [], []
-    # Each visitor has connections of its own, as browsers do: in a pool that they share, some wait
-    # for others, or get one that the server is closing. Without `verify`, no certificates are read.
-    browser = partial(httpx.AsyncClient, base_url=address, timeout=120, verify=False)
-
-    async def draw(http: httpx.AsyncClient) -> list[float]:
-        times = []  # seconds, of each answer
+async def write(ask: Callable, call: dict, url: str, until: float) -> list[float]:
+    """One visitor, who writes until then: the seconds that each answer took."""
+    times = []
+    # Connections of their own, as browsers have: in a pool that visitors share, some wait for
+    # others, or get one that the server is closing. Without `verify`, no certificates are read.
+    async with httpx.AsyncClient(base_url=url, timeout=120, verify=False) as http:
         for n in cycle(range(len(PNGS))):
             start = time.monotonic()
             if start > until:
-                return times
-            try:
-                await ask(call, http, n)
-                times.append(time.monotonic() - start)
-            except Exception as error:
-                errors.append(error)
+                break
+            await ask(call, http, n)
+            times.append(time.monotonic() - start)
             await asyncio.sleep(max(0, start + SEND_EVERY - time.monotonic()))
+    return times
 
-    async def vanish() -> None:
-        while time.monotonic() < until:
-            samples.append(memory(pid))
-            async with browser() as leaving:
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(ask(call, leaving, 19), 0.005)
-            await asyncio.sleep(0.1)
 
-    http, *others = [browser() for _ in range(visitors + 1)]
-    for n in range(len(PNGS)):  # the first calls are slower: not timed
-        await ask(call, http, n)
-    until, busy = time.monotonic() + seconds, processor_time(pid)
-    _, *times = await asyncio.gather(vanish(), *map(draw, others))
-    busy = processor_time(pid) - busy
-    every, counts = np.concatenate(times), list(map(len, times))
-    p50, p95, longest = 1000 * np.percentile(every, [50, 95, 100])
+async def measure(ask: Callable, visitors: int, seconds: float) -> dict[str, float]:
+    """What the visitors get, and what it costs the app, by name."""
+    with serve_app() as (url, pid):
+        app, call = psutil.Process(pid), common.sheet_call(url)
+        await write(ask, call, url, time.monotonic() + 2)  # the first calls are slower: not timed
+        until, before = time.monotonic() + seconds, app.cpu_times()
+        written = await asyncio.gather(*(write(ask, call, url, until) for _ in range(visitors)))
+        after, memory = app.cpu_times(), app.memory_info().rss
+    times = np.concatenate(written)
+    p50, p95 = 1000 * np.percentile(times, [50, 95])
+    busy = after.user + after.system - before.user - before.system
     return {
-        "answers a second": len(every) / seconds,
+        "answers a second": len(times) / seconds,
         "answer time, p50, ms": p50,
         "answer time, p95, ms": p95,
-        "answer time, longest, ms": longest,
-        "the app's processor time per answer, ms": 1000 * busy / len(every),
-        "errors": len(errors),
-        "answers to the visitor with the fewest": min(counts),
-        "answers to the visitor with the most": max(counts),
-        "memory at the start, MB": samples[0],
-        "memory after a third, MB": samples[len(samples) // 3],
-        "memory at the end, MB": samples[-1],
+        "the app's processor time per answer, ms": 1000 * busy / len(times),
+        "memory at the end, MB": memory / 1e6,
     }
 
 
 def main() -> None:
-    options = parse(__doc__, visitors=(50, "who write at once"), seconds=(60.0, "of each load"))
-    columns = []
-    for ask in (ask_sheet, ask_queue):
-        with serve_app() as app:
-            columns.append(asyncio.run(run(ask, *app, options.visitors, options.seconds)))
+    options = common.parse(__doc__, visitors=(50, "who write at once"), seconds=(60.0, "of each"))
+    load = options.visitors, options.seconds
+    page, queue = (asyncio.run(measure(ask, *load)) for ask in (ask_sheet, ask_queue))
     print_head(f"{options.visitors} visitors for {options.seconds:.0f} s", "page", "queue", "ratio")
-    for name, here in columns[0].items():
-        there = columns[1][name]
-        ratio = f"{here / there:.2f}" if there else ""
-        print_row(name, f"{here:,.0f}", f"{there:,.0f}", ratio)
+    for name, here in page.items():
+        print_row(name, f"{here:,.0f}", f"{queue[name]:,.0f}", f"{here / queue[name]:.2f}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 import shutil
 
+import numpy as np
 from playwright.sync_api import Browser, Page, Playwright
 
 from scripts.strokes import FOUR, SEVEN, ZERO, smooth
@@ -27,17 +28,21 @@ def open_page(page: Page, url: str) -> None:
     page.locator("#sheet canvas").wait_for()
 
 
+def on_screen(page: Page, points: np.ndarray) -> np.ndarray:
+    """Points (N, 2), x and y, of the sheet, which is 150 x 100, in pixels of the window."""
+    box = page.locator("#sheet canvas").bounding_box()
+    return points * box["height"] / 100 + (box["x"], box["y"])
+
+
 def draw(page: Page, strokes: list, left: float = 25, side: float = 100, top: float = 0) -> None:
     """Write strokes on the app's page at a person's pace, and wait a moment for the last answer.
 
     `strokes` are of a square of 100 x 100; `left`, `side` and `top` tell where it stands on the
     sheet, which is 150 x 100.
     """
-    box = page.locator("#sheet canvas").bounding_box()
-    unit = box["height"] / 100
-    corner = (box["x"] + left * unit, box["y"] + top * unit)
     for stroke in strokes:
-        first, *points = (corner + side / 100 * unit * xy for xy in smooth(stroke, rounds=2))
+        points = (left, top) + side / 100 * smooth(stroke, rounds=2)
+        first, *points = on_screen(page, points)
         page.mouse.move(*first, steps=5)
         page.mouse.down()
         for point in points:

@@ -17,7 +17,6 @@ import time
 from itertools import pairwise
 from pathlib import Path
 
-import numpy as np
 import pyte
 from PIL import Image
 from playwright.sync_api import Page, expect, sync_playwright
@@ -53,91 +52,76 @@ POINTER = """addEventListener("DOMContentLoaded", () => {
 
 
 class Recorder:
-    """Keeps what a page shows whenever it changes."""
+    """Keeps what a page shows, at the moments of the video, which may run faster than the page."""
 
     def __init__(self, page: Page):
-        self.frames: list[tuple[float, str]] = []  # the clock's seconds, and a PNG in base64
-        self.clock, self.video = [time.time()], [0.0]  # the same moments in seconds of both
+        self.shots: dict[int, str] = {}  # a PNG in base64, by the number of the video's frame
+        self.speed, self.clock, self.video = 1, time.time(), 0.0  # seconds of page and video
         self.session = page.context.new_cdp_session(page)
         self.session.on("Page.screencastFrame", self.keep)
         self.session.send("Page.startScreencast", {"format": "png"})
 
     def keep(self, event: dict) -> None:
-        """Take a frame, and ask for the next."""
+        """Take what the page shows after a change, and ask for the next."""
         self.session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
-        self.frames.append((event["metadata"]["timestamp"], event["data"]))
+        self.pass_time(event["metadata"]["timestamp"])
+        self.shots[int(self.video / FRAME)] = event["data"]
 
-    def pass_time(self, speed: float = 1) -> None:
-        """Since the last call the video has been so many times as fast as the page."""
-        now = time.time()
-        self.video.append(self.video[-1] + (now - self.clock[-1]) / speed)
-        self.clock.append(now)
+    def pass_time(self, now: float) -> None:
+        """Move the video on to this moment of the page."""
+        self.video += (now - self.clock) / self.speed
+        self.clock = now
+
+    def run_at(self, speed: int) -> None:
+        """From now on the video is so many times as fast as the page."""
+        self.pass_time(time.time())
+        self.speed = speed
 
     def save(self, path: Path) -> None:
-        """Write the frames as an animated WebP, the last for two seconds."""
-        self.pass_time()
-        times, shots = zip(*self.frames, strict=True)
-        places = np.interp(times, self.clock, self.video) // FRAME
-        shown = dict(zip(places, shots, strict=True))  # the last shot of each place
-        ends = pairwise([*shown, places[-1] + 2 / FRAME])
+        """Write an animated WebP, whose last shot stays for two seconds."""
+        places = sorted(self.shots)
+        ends = pairwise([*places, places[-1] + 2 / FRAME])
         durations = [round(1000 * FRAME * (end - start)) for start, end in ends]
-        files = [io.BytesIO(base64.b64decode(shot)) for shot in shown.values()]
+        files = [io.BytesIO(base64.b64decode(self.shots[place])) for place in places]
         first, *others = (Image.open(file).convert("RGB").resize(SHOWN_SIZE) for file in files)
         options = {"duration": durations, "loop": 0, "quality": 30, "method": 6}
         first.save(path, save_all=True, append_images=others, **options)
         print(f"{path}: {sum(durations) / 1000:.0f} s, {path.stat().st_size / 1e6:.2f} MB")
 
 
-def show_terminal(
-    page: Page, recorder: Recorder, command: str, folder: Path, until: bytes = b""
-) -> None:
-    """Type a command, run it in a folder, and show what it prints, `SPEED` times as fast.
+def show_terminal(page: Page, command: str, folder: Path, until: str = "") -> None:
+    """Show a command and what it prints in a folder, until it ends or has printed `until`.
 
-    The command is "python ...", run by this interpreter, after variables if there are any. After it
-    has printed `until`, it is interrupted. A `RuntimeError` if it fails.
+    The command is "python ...", run by this interpreter, after variables if there are any.
     """
     page.set_content(TERMINAL)
     screen = pyte.Screen(COLUMNS, ROWS)
     screen.set_mode(pyte.modes.LNM)  # a line feed begins a new line
-    stream, output = pyte.ByteStream(screen), b""
+    stream = pyte.ByteStream(screen)
 
-    def feed(piece: bytes) -> None:
+    def show(piece: bytes) -> str:
         stream.feed(piece)
         text = "\n".join(line.rstrip() for line in screen.display)
         page.evaluate("text => document.querySelector('pre').textContent = text", text)
+        return text
 
-    for letter in f"$ {command}":
-        feed(letter.encode())
-        page.wait_for_timeout(15)
-    feed(b"\n")
+    show(f"$ {command}\n".encode())
     words = ["env", *command.replace("python", sys.executable).split()]
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "bufsize": 0}
-    recorder.pass_time()
     with subprocess.Popen(words, cwd=folder, env=ENVIRONMENT, **pipe) as process:
         while piece := process.stdout.read(65536):
-            feed(piece)
-            output += piece
-            if until and until in output:
-                process.send_signal(signal.SIGINT)
-                until = b""
+            text = show(piece)
+            if until and until in text:
+                process.terminate()
+    if process.returncode not in (0, -signal.SIGTERM):
+        raise RuntimeError(f"{command} failed:\n{text}")
     page.wait_for_timeout(1000 * SPEED)
-    recorder.pass_time(SPEED)
-    if process.returncode not in (0, 1, -signal.SIGINT):
-        raise RuntimeError(f"{command} failed:\n{output.decode()}")
 
 
 def click(page: Page, selector: str) -> None:
     """Click an element, and wait a moment."""
     page.locator(selector).click()
     page.wait_for_timeout(400)
-
-
-def show_first(page: Page) -> None:
-    """Write a digit and a number."""
-    draw(page, TWO)
-    click(page, "#sheet .clear")
-    draw_number(page)
-    click(page, "#answer .tiles button:first-child")
 
 
 def show_more(page: Page) -> None:
@@ -166,9 +150,14 @@ def main() -> None:
         with serve_app(folder=folder, CORRECTIONS_DIR=copy) as (url, _):
             open_page(page, url)
             recorder = Recorder(page)
-            show_first(page)
-            show_terminal(page, recorder, TRAIN, folder)
-            show_terminal(page, recorder, SERVE, folder, until=b"Streamable HTTP URL")
+            draw(page, TWO)
+            click(page, "#sheet .clear")
+            draw_number(page)
+            click(page, "#answer .tiles button:first-child")
+            recorder.run_at(SPEED)
+            show_terminal(page, TRAIN, folder)
+            show_terminal(page, SERVE, folder, until="Streamable HTTP URL")
+            recorder.run_at(1)
             open_page(page, url)
             show_more(page)
     recorder.save(VIDEO)

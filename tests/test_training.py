@@ -430,9 +430,7 @@ runpy.run_module(sys.argv.pop(1), run_name="__main__", alter_sys=True)
 """
 
 
-@pytest.mark.parametrize(
-    "name", ["robustness", "whole_numbers", "time_to_99", "throughput", "corrections"]
-)
+@pytest.mark.parametrize("name", ["robustness", "whole_numbers"])
 def test_a_benchmark_without_data_is_a_sentence(python, tmp_path, name):
     (tmp_path / "run.py").write_text(RUN_MODULE)
     done = python.run(tmp_path / "run.py", f"benchmarks.{name}", "--dataset_name", "/nope")
