@@ -55,7 +55,7 @@ def data_url(png: bytes) -> str:
 
 
 def drawings() -> list[bytes]:
-    """Twenty digits of MNIST, more written of each, as the page sends them: PNGs, black on white."""
+    """Twenty digits of MNIST, more or less of each written, as the page sends them: PNGs."""
     digits = load_dataset(str(ROOT / "tests" / "mnist"), split="test[:20]")["image"]
     grown = [
         digit.crop((0, 0, 28, 9 + n)).resize((112, 36 + 4 * n)) for n, digit in enumerate(digits)
