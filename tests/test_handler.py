@@ -39,14 +39,9 @@ def b64(content: bytes) -> str:
     return base64.b64encode(content).decode()
 
 
-@pytest.fixture(scope="module")
-def pair(pixels) -> Image.Image:
-    """The first two test digits side by side."""
-    return Image.fromarray(np.hstack(pixels[:2]))
-
-
-def test_an_endpoint_answers_calls_of_both_tasks_at_once(call, digits, pair, model, processor):
+def test_an_endpoint_answers_calls_of_both_tasks_at_once(call, digits, pixels, model, processor):
     images, labels = digits[0][:120], digits[1][:120]
+    pair = Image.fromarray(np.hstack(pixels[:2]))
     forms = [
         lambda image: call(b64(encode(image))),
         lambda image: call("data:image/png;base64," + b64(encode(image))),
@@ -67,7 +62,7 @@ def test_an_endpoint_answers_calls_of_both_tasks_at_once(call, digits, pair, mod
     assert (read == np.delete(labels, slice(3, None, 4))).mean() > 0.97
 
 
-def test_an_endpoint_takes_lists_and_transparency(call, digits, pair):
+def test_an_endpoint_takes_lists_and_transparency(call, digits, pixels):
     inputs = [b64(encode(image)) for image in digits[0][:64]]
     inputs[5] = inputs[5][:200]
     answers = call(inputs)
@@ -75,7 +70,8 @@ def test_an_endpoint_takes_lists_and_transparency(call, digits, pair):
     read = [answer[0]["label"] for answer in answers]
     assert (np.array(read, int) == np.delete(digits[1][:64], 5)).mean() > 0.97
 
-    first, bad, last = call([b64(encode(pair)), "", inputs[0]], READ)
+    pair = b64(encode(Image.fromarray(np.hstack(pixels[:2]))))
+    first, bad, last = call([pair, "", inputs[0]], READ)
     assert first["number"] == f"{digits[1][0]}{digits[1][1]}"
     assert "not an image" in bad["error"] and last["number"] == str(digits[1][0])
 
@@ -89,9 +85,7 @@ def test_an_endpoint_says_what_is_wrong_with_a_call(call, digits):
     image = b64(file)
     for *arguments, sentence in (
         ("", "not an image"),
-        ("/etc/passwd", "not an image"),
         ("http://127.0.0.1/digit.png", "not an image"),
-        ("ziffer, grün", "not an image"),
         (b64(b"%PDF-1.7"), "PNG"),
         (b64(file[:-30]), "corrupted"),
         (b64(encode(Image.new("1", (8001, 8001)))), "64 megapixels"),
