@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from image_processing_mnist import frame_line
-from pipeline_mnist import COLUMN, PADDING, best_path, find_lines
+from pipeline_mnist import COLUMN, PADDING, find_lines
 from training.lines import Lines, make_lines
 from training.trainer import line_loss
 
@@ -48,13 +48,6 @@ def test_the_loss_is_that_of_the_digits_in_their_order():
     assert line_loss(logits, inputs) < 0.01
     for other in ([3, 7, 7, -1], [-1] * 4):  # the last is no number
         assert line_loss(logits, inputs | {"line_labels": torch.tensor([other])}) > 1
-
-
-def test_the_best_path_gives_each_digit_once():
-    seen = np.full((8, 11), -9.0)
-    seen[range(8), [10, 3, 3, 10, 3, 7, 7, 10]] = -1
-    seen[2, 3] = -0.5
-    assert best_path(seen).tolist() == [2, 4, 5]
 
 
 def test_the_ink_is_divided_by_the_columns_and_the_rest_is_ignored():
