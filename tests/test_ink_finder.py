@@ -77,6 +77,15 @@ def test_empty_sheets_are_blank(processor):
     assert pixel_values.any((1, 2, 3)).sum() <= 3
 
 
+def test_light_changes_nothing(pixels, processor):
+    """The same photograph in half and in a fifth of the light is framed alike."""
+    for n in range(8):
+        sheet = KINDS["hard shadow"](pixels[n], np.random.default_rng((8, n)))
+        bright, *dim = (processor.frame(sheet.point(lambda v, f=f: v * f)) for f in (1, 0.5, 0.2))
+        for framed in dim:
+            assert (bright * framed).sum() > 0.9 * np.linalg.norm(bright) * np.linalg.norm(framed)
+
+
 def test_without_its_file_or_with_a_damaged_one_a_processor_says_so(tmp_path):
     folder = shutil.copytree(ROOT / "model", tmp_path / "model")
     file = folder / InkFinder.FILE
