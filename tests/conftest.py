@@ -148,15 +148,9 @@ def hf(python) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def app_log(tmp_path_factory) -> Path:
-    """What the app prints."""
-    return tmp_path_factory.mktemp("app") / "log"
-
-
-@pytest.fixture(scope="session")
-def app_url(python, app_log) -> Iterator[str]:
+def app_url(python) -> Iterator[str]:
     """The address of the app, started as `python app.py` with the shipped model."""
-    with serve_app(app_log, popen=python.popen) as (url, _):
+    with serve_app(popen=python.popen) as (url, _):
         yield url
 
 
