@@ -201,7 +201,7 @@ def test_of_a_number_the_chosen_digit_is_kept_and_a_page_left_earlier_sends_it_a
 
 def test_off_nothing_is_asked_and_no_file_is_written(app_url, browser, home):
     def files() -> tuple[dict, set]:
-        return {file: file.stat().st_mtime_ns for file in home.rglob("*")}, set(ROOT.iterdir())
+        return {file: file.lstat().st_mtime_ns for file in home.rglob("*")}, set(ROOT.iterdir())
 
     before = files()
     with visit(browser, app_url) as (page, calls):
