@@ -4,6 +4,7 @@ One process imports them, the fork server of `multiprocessing`; all others are f
 """
 
 import atexit
+import gc
 import os
 import runpy
 import subprocess
@@ -39,6 +40,7 @@ class WarmProcess(get_context("forkserver").Process):
 
     def run(self) -> None:
         """What the new process does."""
+        gc.freeze()  # among what has been imported there is no garbage to search for
         os.environ |= self.env
         os.chdir(self.cwd)
         for stream, name in enumerate(self.printed, 1):
