@@ -28,7 +28,7 @@ from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification, load_pretrained
 from scripts.browser import launch_chromium
 from scripts.serve import serve_app
-from warm import WarmPython, warm_python
+from warm import WarmPython
 
 expect.set_options(timeout=60_000)  # milliseconds: a busy machine is slow, not wrong
 
@@ -94,11 +94,10 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def python(hub, home) -> Iterator[WarmPython]:
+def python(hub, home) -> WarmPython:
     """Runs scripts, as a user of the Hub."""
     folders = dict.fromkeys(("HOME", "HF_HOME", "XDG_CACHE_HOME", "TMPDIR"), str(home))
-    with warm_python(HF_ENDPOINT=hub.url, **folders, **ONLINE) as warm:
-        yield warm
+    return WarmPython(HF_ENDPOINT=hub.url, **folders, **ONLINE)
 
 
 @pytest.fixture(scope="session")
@@ -149,15 +148,9 @@ def hf(python) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def app_log(tmp_path_factory) -> Path:
-    """What the app prints."""
-    return tmp_path_factory.mktemp("app") / "log"
-
-
-@pytest.fixture(scope="session")
-def app_url(python, app_log) -> Iterator[str]:
+def app_url(python) -> Iterator[str]:
     """The address of the app, started as `python app.py` with the shipped model."""
-    with serve_app(app_log, popen=python.popen) as (url, _):
+    with serve_app(popen=python.popen) as (url, _):
         yield url
 
 

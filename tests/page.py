@@ -107,6 +107,12 @@ def write(page: Page, number: str, width: float, gap: float) -> None:
             draw(page, [points])
 
 
+def clear(page: Page) -> None:
+    """Empty the sheet, and with it the answer."""
+    page.get_by_role("button", name="Clear", exact=True).click()
+    expect(page.locator("#answer .verdict")).to_contain_text(INVITATION)
+
+
 def expect_digit(page: Page, digit: object) -> None:
     """The first text of the answer is the digit, and its bar stands out."""
     expect(page.locator("#answer")).to_have_text(re.compile(rf"^\s*{digit}"))

@@ -1,17 +1,13 @@
-"""What README.md says is true, what is required is pinned, and who may import whom."""
+"""What README.md says is true, and what is required is pinned."""
 
-import ast
 import json
 import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import fields
-from importlib.metadata import packages_distributions
-from pathlib import Path
 
 import pytest
 from huggingface_hub import RepoCard, SpaceCardData
-from PIL import Image
 
 from conftest import ROOT
 from train import main
@@ -26,38 +22,18 @@ PINS = dict(
 
 
 def test_front_matter_is_a_space_that_builds():
-    data = RepoCard(README).data.to_dict()
-    card = SpaceCardData(**data)
-    assert card.sdk == "gradio"
+    card = SpaceCardData(**RepoCard(README).data.to_dict())
+    assert card.sdk == "gradio" and (ROOT / card.app_file).is_file()
     assert card.sdk_version == PINS["gradio"]  # or the Space's build fails
-    assert (ROOT / card.app_file).is_file()
-    assert card.datasets == ["ylecun/mnist"]
-    assert len(data["short_description"]) <= 60
+    assert len(card.short_description) <= 60
     colours = {"red", "yellow", "green", "blue", "indigo", "purple", "pink", "gray"}
-    assert {data["colorFrom"], data["colorTo"]} <= colours
+    assert {card.colorFrom, card.colorTo} <= colours
 
 
-def test_every_requirement_is_pinned():
-    for name in ("requirements.txt", "requirements-dev.txt"):
-        for line in (ROOT / name).read_text().splitlines():
-            assert re.match(r"#|-r requirements.txt$|[\w-]+(\[\w+\])?==[\w.]+( #|$)", line), line
-
-
-def test_what_the_code_imports_is_required_and_nothing_else():
-    files = (*ROOT.glob("*.py"), *ROOT.glob("ui/*.py"), *ROOT.glob("training/*.py"))
-    names, packages = set().union(*map(imported, files)), packages_distributions()
-    assert {packages[name][0] for name in names & packages.keys()} == PINS.keys()
-
-
-def test_the_video_is_short_and_light():
-    video = ROOT / "docs" / "demo.webp"
-    seconds = 0
-    with Image.open(video) as opened:
-        for frame in range(opened.n_frames):
-            opened.seek(frame)
-            opened.load()
-            seconds += opened.info["duration"] / 1000
-    assert seconds < 45 and video.stat().st_size <= 10**6
+@pytest.mark.parametrize("name", ["requirements.txt", "requirements-dev.txt"])
+def test_every_requirement_is_pinned(name):
+    for line in (ROOT / name).read_text().splitlines():
+        assert re.match(r"#|-r requirements.txt$|[\w-]+(\[\w+\])?==[\w.]+( #|$)", line), line
 
 
 @pytest.mark.parametrize("page", ["README", "docs/results", "docs/performance", "docs/corrections"])
@@ -117,69 +93,15 @@ def test_the_card_is_what_the_commands_write(tmp_path):
     folder = shutil.copytree(ROOT / "model", tmp_path / "model")
     (folder / "README.md").unlink()
     write_model_card(folder)
-    written = (ROOT / "model" / "README.md").read_text()
-    assert (folder / "README.md").read_text() == written
-    for table in ("benchmark.md", "numbers.md"):
-        assert (ROOT / "model" / table).read_text().strip() in written
-    # Whatever it is rendered from is in it: another figure would change it.
-    (folder / "eval_results.json").write_text(json.dumps(MEASURED | {"eval_accuracy": 0.5}))
-    write_model_card(folder)
-    assert "| accuracy | 50.00% |" in (folder / "README.md").read_text()
+    assert (folder / "README.md").read_text() == (ROOT / "model" / "README.md").read_text()
 
 
 def test_every_documented_flag_exists(argv, capsys):
     argv("--help")
     with pytest.raises(SystemExit, match="0"):
         main()
-    help_text = capsys.readouterr().out
+    exist = set(re.findall(r"--([a-z_0-9]+)", capsys.readouterr().out))
     training = README.split("## Train\n")[1].split("\n## ")[0]
-    training = re.sub(r"--(nproc_per_node|nnodes)\b", "", training)  # torchrun's
     documented = set(re.findall(r"(?<![\w-])--([a-z_0-9]+)", training))
     assert {"bf16", "push_to_hub", "train_val_split"} <= documented
-    assert documented <= set(re.findall(r"--([a-z_0-9]+)", help_text))
-
-
-PUSHED = {"image_processing_mnist", "modeling_mnist", "pipeline_mnist"}
-DOORS = PUSHED | {"app", "train"}
-EVERYONE = {"tests", "benchmarks", "scripts", "ui", "training", *DOORS}
-# What each may import of the repository. Tests import each other by their bare names.
-ALLOWED = {
-    **dict.fromkeys(PUSHED, frozenset()),
-    "app": PUSHED | {"ui"},
-    "ui": PUSHED | {"ui"},
-    "train": PUSHED | {"training"},
-    "training": PUSHED | {"training"},
-    "scripts": PUSHED | {"scripts", "training"},
-    "benchmarks": EVERYONE - {"tests"},
-    "tests": EVERYONE,
-}
-FILES = [
-    file
-    for file in sorted(ROOT.rglob("*.py"))
-    if file.relative_to(ROOT).parts[0].removesuffix(".py") in EVERYONE
-]
-
-
-def imported(file: Path) -> set[str]:
-    """The first names of the absolute imports anywhere in a file, and "." for a relative one."""
-    names = set()
-    for node in ast.walk(ast.parse(file.read_text())):
-        if isinstance(node, ast.ImportFrom):
-            names.add("." if node.level else node.module.split(".")[0])
-        elif isinstance(node, ast.Import):
-            names |= {alias.name.split(".")[0] for alias in node.names}
-    return names
-
-
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
-def test_imports_only_what_it_may(file):
-    owner = file.relative_to(ROOT).parts[0].removesuffix(".py")
-    assert imported(file) & (EVERYONE | {"."}) <= ALLOWED[owner]
-
-
-def test_the_root_holds_what_people_open():
-    assert {file.stem for file in ROOT.glob("*.py")} <= DOORS
-
-
-def test_folders_need_no_init_files():
-    assert list(ROOT.glob("[a-z]*/**/__init__.py")) == []
+    assert documented <= exist | {"nproc_per_node"}  # torchrun's
