@@ -1,13 +1,16 @@
 """What README.md says is true, and what is required is pinned."""
 
+import ast
 import json
 import re
 import shutil
 from collections.abc import Iterator
 from dataclasses import fields
+from importlib.metadata import packages_distributions
 
 import pytest
 from huggingface_hub import RepoCard, SpaceCardData
+from PIL import Image
 
 from conftest import ROOT
 from train import main
@@ -34,6 +37,28 @@ def test_front_matter_is_a_space_that_builds():
 def test_every_requirement_is_pinned(name):
     for line in (ROOT / name).read_text().splitlines():
         assert re.match(r"#|-r requirements.txt$|[\w-]+(\[\w+\])?==[\w.]+( #|$)", line), line
+
+
+def test_what_the_code_imports_is_required_and_nothing_else():
+    names, packages = set(), packages_distributions()
+    for file in (*ROOT.glob("*.py"), *ROOT.glob("ui/*.py"), *ROOT.glob("training/*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.ImportFrom):
+                names.add(node.module.split(".")[0])
+            elif isinstance(node, ast.Import):
+                names |= {alias.name.split(".")[0] for alias in node.names}
+    assert {packages[name][0] for name in names & packages.keys()} == PINS.keys()
+
+
+def test_the_video_is_short_and_light():
+    video = ROOT / "docs" / "demo.webp"
+    seconds = 0
+    with Image.open(video) as opened:
+        for frame in range(opened.n_frames):
+            opened.seek(frame)
+            opened.load()
+            seconds += opened.info["duration"] / 1000
+    assert seconds < 45 and video.stat().st_size <= 10**6
 
 
 @pytest.mark.parametrize("page", ["README", "docs/results", "docs/performance", "docs/corrections"])
