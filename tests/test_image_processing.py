@@ -9,7 +9,7 @@ import torch
 from PIL import Image, ImageDraw, ImageOps
 
 from conftest import ROOT
-from image_processing_mnist import MnistImageProcessor
+from image_processing_mnist import MnistImageProcessor, without_forms
 
 processor = MnistImageProcessor.from_pretrained(ROOT / "model")
 
@@ -125,6 +125,17 @@ def test_what_is_around_a_digit_goes_but_its_own_strokes_stay():
     assert similarity(frame(with_bar), frame(five)) < 0.95
     one_and_point = frame(draw_ellipse(draw_one(14), (166, 216, 184, 234)))
     assert (one_and_point > 0.25).sum(0).max() >= 18  # a column of ink: the 1
+
+
+@pytest.mark.parametrize("zigzag, is_rule", [(0, True), (50, False)])
+def test_a_long_low_part_is_a_rule_but_not_where_digits_hang_together(zigzag, is_rule):
+    image = Image.new("L", (480, 140))
+    ImageDraw.Draw(image).line([(40, 30), (40, 90)], 255, 8)  # a 1
+    row = [(90 + 30 * n, 90 - zigzag * (n % 2)) for n in range(10)]
+    ImageDraw.Draw(image).line(row, 255, 8, joint="curve")
+    ink = np.asarray(image, np.float32) / 255
+    assert without_forms(ink)[:, 80:].any() != is_rule
+    assert without_forms(ink)[:, :80].any()
 
 
 def test_mnist_passes_through(digits, pixels, model):
