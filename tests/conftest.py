@@ -28,7 +28,7 @@ from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification, load_pretrained
 from scripts.browser import launch_chromium
 from scripts.serve import serve_app
-from warm import WarmPython
+from warm import WarmPython, warm_python
 
 expect.set_options(timeout=60_000)  # milliseconds: a busy machine is slow, not wrong
 
@@ -94,10 +94,11 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def python(hub, home) -> WarmPython:
+def python(hub, home) -> Iterator[WarmPython]:
     """Runs scripts, as a user of the Hub."""
     folders = dict.fromkeys(("HOME", "HF_HOME", "XDG_CACHE_HOME", "TMPDIR"), str(home))
-    return WarmPython(HF_ENDPOINT=hub.url, **folders, **ONLINE)
+    with warm_python(HF_ENDPOINT=hub.url, **folders, **ONLINE) as warm:
+        yield warm
 
 
 @pytest.fixture(scope="session")
