@@ -45,7 +45,7 @@ SHORT_RUN = (
 ONLINE = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}  # for processes that use hub.py
 NO_NETWORK = {"HTTP_PROXY": "http://127.0.0.1:9"}  # nothing listens there
 LONGEST = ("test_hub", "test_app", "test_corrections", "test_training", "test_ink_finder")
-TOKENS = {"hf_user": "user", "hf_other": "other", "hf_read": "user:read"}
+TOKENS = {"hf_user": "user", "hf_read": "user:read"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
