@@ -62,7 +62,7 @@ EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's dig
 SPECK_SHARE = 0.04  # of the largest part's area: smaller parts are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part keeps clear of it
 ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the same digit
-RULE_THICKNESS = 0.22  # of a rule's length: the box around a bar that is tilted by 8 degrees
+RULE_THICKNESS = 0.22  # of a bar's length
 FORM_SHARE = 1 / 3  # of a bar's pixels: with more, all of it is a form
 FULL_BAR = 1.5  # of its area, at most: its width by its length, if nothing is at its sides
 RULE_LENGTH = 1.6  # of the tallest other part's height, at least: no digit is so long
@@ -429,9 +429,16 @@ def drawn_ink(rgb: np.ndarray) -> np.ndarray | None:
 
 def near(mask: np.ndarray) -> np.ndarray:
     """What lies within two pixels of (H, W) bool, several times faster than by scipy's filters."""
-    wide = np.pad(mask, 2)
+    wide = with_border(mask, 2)
     tall = np.logical_or.reduce([wide[:, n : n + mask.shape[1]] for n in range(5)])
     return np.logical_or.reduce([tall[n : n + mask.shape[0]] for n in range(5)])
+
+
+def with_border(image: np.ndarray, width: int) -> np.ndarray:
+    """(H, W) with so many pixels of 0 around it; `np.pad`, which costs a page's answer more."""
+    wide = np.zeros(np.add(image.shape, 2 * width), image.dtype)
+    wide[width : width + image.shape[0], width : width + image.shape[1]] = image
+    return wide
 
 
 def edge(image: np.ndarray) -> np.ndarray:
@@ -498,7 +505,8 @@ def without_forms(ink: np.ndarray) -> np.ndarray:
     rules = {
         number
         for number, place in others.items()
-        if is_rule(place, max((heights[n] for n in others if n != number), default=0), ink.shape)
+        if is_long(place, max((heights[n] for n in others if n != number), default=0), ink.shape)
+        and is_bar(parts[place] == number)
     }
     forms = np.array([*frames, *rules])
     if not len(forms):
@@ -528,8 +536,8 @@ def is_bar(part: np.ndarray) -> bool:
     return across < RULE_THICKNESS * along and across * along < FULL_BAR * area
 
 
-def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
-    """Whether a part is straight, and far longer than the tallest other part is high.
+def is_long(place: Place, height: int, size: tuple[int, int]) -> bool:
+    """Whether a part is too long for a digit: far longer than the tallest other part is high.
 
     Args:
         place: Its rows and columns.
@@ -537,8 +545,8 @@ def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
         size: Height and width of the image.
     """
     sides = [side.stop - side.start for side in place]
-    across, length = sorted(sides)
-    if across > RULE_THICKNESS * length or length < RULE_LENGTH * height:
+    length = max(sides)
+    if length < RULE_LENGTH * height:
         return False
     return length < POINT_LENGTH * height or any(np.equal(sides, size))
 
@@ -599,7 +607,7 @@ def frame_digit(digit: np.ndarray) -> np.ndarray:
     corner = corner.clip(np.subtract(digit.shape, side), 0)
     margin = int(np.ceil(side)) - min(digit.shape)
     top, left = margin + (corner.round() if scale == 1 else corner)
-    framed = Image.fromarray(np.pad(digit, margin)).resize(
+    framed = Image.fromarray(with_border(digit, margin)).resize(
         (IMAGE_SIZE, IMAGE_SIZE),
         Image.Resampling.HAMMING,
         box=(left, top, left + side, top + side),
@@ -620,7 +628,7 @@ def frame_line(ink: np.ndarray) -> tuple[np.ndarray, float]:
     size = max(1, round(ink.shape[1] / step)), LINE_HEIGHT
     margin = math.ceil(LINE_HEIGHT * step)
     left, top = margin + added, margin + added + (ink.shape[0] - LINE_HEIGHT * step) / 2
-    line = Image.fromarray(np.pad(widened, margin).astype(np.float32)).resize(
+    line = Image.fromarray(with_border(widened, margin).astype(np.float32)).resize(
         size,
         Image.Resampling.HAMMING,
         box=(left, top, left + size[0] * step, top + LINE_HEIGHT * step),
@@ -652,7 +660,7 @@ def level(line: np.ndarray) -> np.ndarray:
 
 def widen(digit: np.ndarray, width: float) -> np.ndarray:
     """Widen strokes thinner than `width` pixels to about that, so that scaling keeps them."""
-    inside = np.pad(digit > EDGE_LEVEL, 1)
+    inside = with_border(digit > EDGE_LEVEL, 1)
     if not inside.any():  # fine dots, that reducing has made faint
         return digit
     # In a bar that is w pixels wide the mean distance to the background is w/4 + 1/2.
@@ -660,7 +668,7 @@ def widen(digit: np.ndarray, width: float) -> np.ndarray:
     missing = 2 * round((width - stroke) / 2)
     if missing <= 0:
         return digit
-    return ndimage.grey_dilation(np.pad(digit, missing // 2), size=missing + 1)
+    return ndimage.grey_dilation(with_border(digit, missing // 2), size=missing + 1)
 
 
 MnistImageProcessor.register_for_auto_class()

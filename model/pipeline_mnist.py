@@ -20,7 +20,6 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 from scipy import ndimage
-from scipy.sparse.csgraph import connected_components
 from transformers import AutoModelForImageClassification, Pipeline
 from transformers.pipelines import PIPELINE_REGISTRY
 
@@ -360,13 +359,16 @@ def find_lines(ink: np.ndarray) -> list[Line]:
     if not 0 < count <= MOST_PARTS:
         return []
     boxes, areas = bounds(parts), np.bincount(parts.ravel())[1:]
-    heights, kept = boxes[:, 3] - boxes[:, 1], areas > SPECK_SHARE * areas.max()
-    tall = kept & (heights >= LOW * heights[kept].max())
+    (widths, heights), kept = (boxes[:, 2:] - boxes[:, :2]).T, areas > SPECK_SHARE * areas.max()
+    least = LOW * heights[kept].max()
+    tall = kept & ((heights >= least) | (widths * heights >= least**2))  # or a 0 that lies down
     # The middle halves of tall parts, drawn out to both sides, join to lines where they meet.
     reach = np.stack([-REACH * heights, heights // 4], 1)
     low, high = (boxes[:, :2] + reach)[tall], (boxes[:, 2:] - reach)[tall]
     meet = (np.maximum(low[:, None], low) <= np.minimum(high[:, None], high)).all(-1)
-    line_count, line_of_tall = connected_components(meet)
+    while (further := meet.astype(np.float32) @ meet > 0).sum() > meet.sum():
+        meet = further  # by way of others
+    firsts, line_of_tall = np.unique(meet.argmax(1), return_inverse=True)
     line_of = np.full(count, -1)
     line_of[tall] = line_of_tall
     for part in np.flatnonzero(kept & ~tall):
@@ -375,8 +377,8 @@ def find_lines(ink: np.ndarray) -> list[Line]:
         distance = np.where(tall, np.hypot(*gaps.T), np.inf)
         if distance.min() < NEAR * heights[distance.argmin()]:
             line_of[part] = line_of[distance.argmin()]
-    lines = [crop_line(ink, parts, boxes, line_of == n) for n in range(line_count)]
-    middles = [boxes[line_of == n, 1::2].mean() for n in range(line_count)]
+    lines = [crop_line(ink, parts, boxes, line_of == n) for n in range(len(firsts))]
+    middles = [boxes[line_of == n, 1::2].mean() for n in range(len(firsts))]
     return [lines[n] for n in np.argsort(middles)]
 
 
