@@ -62,7 +62,7 @@ EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's dig
 SPECK_SHARE = 0.04  # of the largest part's area: smaller parts are dirt
 EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part keeps clear of it
 ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the same digit
-RULE_THICKNESS = 0.22  # of a bar's length
+RULE_THICKNESS = 0.22  # of a rule's length: the box around a bar that is tilted by 8 degrees
 FORM_SHARE = 1 / 3  # of a bar's pixels: with more, all of it is a form
 FULL_BAR = 1.5  # of its area, at most: its width by its length, if nothing is at its sides
 RULE_LENGTH = 1.6  # of the tallest other part's height, at least: no digit is so long
@@ -283,7 +283,7 @@ class MnistImageProcessor(BaseImageProcessor):
             ink, form = ink * (ink > MIN_MARK), form * (form > MIN_MARK)
             marks = np.maximum(ink, form)
             # Where the two are in doubt, the whole line or frame tells.
-            in_doubt = (form == 0) | (without_forms(marks) > 0)
+            in_doubt = (form == 0) | (without_forms(marks, has_digits=True) > 0)
             ink *= (ink.max() > SURE_MARK) * in_doubt * ~straight_forms(ink, form)
         return without_forms(ink), marks
 
@@ -487,8 +487,12 @@ def box_to_enlarge(ink: np.ndarray, marks: np.ndarray) -> tuple[float, ...]:
     return *low, *high
 
 
-def without_forms(ink: np.ndarray) -> np.ndarray:
-    """(H, W) ink without frames around other ink, and without lines far longer than digits."""
+def without_forms(ink: np.ndarray, has_digits: bool = False) -> np.ndarray:
+    """(H, W) ink without frames around other ink, and without lines far longer than digits.
+
+    `has_digits` tells whether such a line also goes if digits hang together with it: of the marks
+    of forms, that is, among which these digits are not.
+    """
     parts, areas = parts_of(ink)
     numbers = np.flatnonzero(areas > SPECK_SHARE * areas.max())
     if not 1 < len(numbers) <= MOST_PARTS or min(ink.shape) < SMALL:
@@ -505,8 +509,8 @@ def without_forms(ink: np.ndarray) -> np.ndarray:
     rules = {
         number
         for number, place in others.items()
-        if is_long(place, max((heights[n] for n in others if n != number), default=0), ink.shape)
-        and is_bar(parts[place] == number)
+        if is_rule(place, max((heights[n] for n in others if n != number), default=0), ink.shape)
+        and (has_digits or is_bar(parts[place] == number))
     }
     forms = np.array([*frames, *rules])
     if not len(forms):
@@ -536,8 +540,8 @@ def is_bar(part: np.ndarray) -> bool:
     return across < RULE_THICKNESS * along and across * along < FULL_BAR * area
 
 
-def is_long(place: Place, height: int, size: tuple[int, int]) -> bool:
-    """Whether a part is too long for a digit: far longer than the tallest other part is high.
+def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
+    """Whether a part is low, or narrow, and far longer than the tallest other part is high.
 
     Args:
         place: Its rows and columns.
@@ -545,8 +549,8 @@ def is_long(place: Place, height: int, size: tuple[int, int]) -> bool:
         size: Height and width of the image.
     """
     sides = [side.stop - side.start for side in place]
-    length = max(sides)
-    if length < RULE_LENGTH * height:
+    across, length = sorted(sides)
+    if across > RULE_THICKNESS * length or length < RULE_LENGTH * height:
         return False
     return length < POINT_LENGTH * height or any(np.equal(sides, size))
 

@@ -81,6 +81,7 @@ class NumberRecognitionPipeline(Pipeline):
     def _forward(self, image: dict) -> dict:
         (reading,) = self.read([image["pixels"]])
         is_in_doubt = reading.score < self.model.config.confidence_threshold
+        is_in_doubt |= len(reading.ignored) > len(reading.digits)
         # A number in one line, though in doubt, has its digits side by side.
         is_one_number = len({digit.line for digit in reading.digits}) == 1 < len(reading.digits)
         on_its_side = is_in_doubt and not is_one_number and self.is_on_its_side(image["pixels"])

@@ -509,9 +509,9 @@ def test_for_everyone_and_the_same_in_both_themes(app_url, context):
     assert len(drawings) == 1
 
 
-def test_about_tab_shows_the_figures_on_three_screens_of_a_phone(page):
-    page.set_viewport_size({"width": 360, "height": 740})
-    page.get_by_role("tab", name="About the model").click()
+def test_about_tab_shows_the_figures_on_three_screens_of_a_phone(app_url, browser):
     accuracy = json.loads((ROOT / "model" / "eval_results.json").read_text())["eval_accuracy"]
-    expect(page.locator("body")).to_contain_text(f"{accuracy:.2%}")
-    assert page.evaluate("document.documentElement.scrollHeight") <= 3 * 740
+    with browser.new_context(**TOUCH) as context, visit(context, app_url, 360, 740) as page:
+        page.get_by_role("tab", name="About the model").click()
+        expect(page.locator("body")).to_contain_text(f"{accuracy:.2%}")
+        assert page.evaluate("document.documentElement.scrollHeight") <= 3 * 740
