@@ -81,19 +81,24 @@ class NumberRecognitionPipeline(Pipeline):
     def _forward(self, image: dict) -> dict:
         (reading,) = self.read([image["pixels"]])
         is_in_doubt = reading.score < self.model.config.confidence_threshold
-        is_in_doubt |= len(reading.ignored) > len(reading.digits)
+        is_in_doubt |= len(reading.ignored) > len(reading.digits)  # or most of it was not read
         # A number in one line, though in doubt, has its digits side by side.
         is_one_number = len({digit.line for digit in reading.digits}) == 1 < len(reading.digits)
-        on_its_side = is_in_doubt and not is_one_number and self.is_on_its_side(image["pixels"])
+        on_its_side = (
+            is_in_doubt
+            and not is_one_number
+            and self.is_on_its_side(image["pixels"], len(reading.digits))
+        )
         return image | {"reading": reading, "on_its_side": on_its_side}
 
-    def is_on_its_side(self, ink: np.ndarray) -> bool:
-        """Whether (H, W) ink of several parts is read if it is rotated by 90 degrees either way."""
+    def is_on_its_side(self, ink: np.ndarray, count: int) -> bool:
+        """Whether (H, W) ink of several parts, with so many digits, has more if it is rotated."""
         if ndimage.label(ink > EDGE_LEVEL, AROUND)[1] < MIN_PARTS:
             return False
         rotated = self.read([np.rot90(ink, turn) for turn in (1, 3)])
         return any(
-            len(reading.digits) > 1 and reading.score ** (1 / len(reading.digits)) > SURE_DIGIT
+            len(reading.digits) > max(count, 1)
+            and reading.score ** (1 / len(reading.digits)) > SURE_DIGIT
             for reading in rotated
         )
 
@@ -361,8 +366,9 @@ def find_lines(ink: np.ndarray) -> list[Line]:
         return []
     boxes, areas = bounds(parts), np.bincount(parts.ravel())[1:]
     (widths, heights), kept = (boxes[:, 2:] - boxes[:, :2]).T, areas > SPECK_SHARE * areas.max()
-    least = LOW * heights[kept].max()
-    tall = kept & ((heights >= least) | (widths * heights >= least**2))  # or a 0 that lies down
+    highest, least = heights[kept].max(), LOW * heights[kept].max()
+    lies_down = np.minimum(widths, highest) * heights >= least**2  # as a 0 may; a rule does not
+    tall = kept & ((heights >= least) | lies_down)
     # The middle halves of tall parts, drawn out to both sides, join to lines where they meet.
     reach = np.stack([-REACH * heights, heights // 4], 1)
     low, high = (boxes[:, :2] + reach)[tall], (boxes[:, 2:] - reach)[tall]

@@ -127,15 +127,21 @@ def test_what_is_around_a_digit_goes_but_its_own_strokes_stay():
     assert (one_and_point > 0.25).sum(0).max() >= 18  # a column of ink: the 1
 
 
-@pytest.mark.parametrize("zigzag, is_rule", [(0, True), (50, False)])
-def test_a_long_low_part_is_a_rule_but_not_where_digits_hang_together(zigzag, is_rule):
+@pytest.mark.parametrize("pen", [3, 8])
+@pytest.mark.parametrize("bow", [0, 20, None], ids=["straight", "bowed", "digits that touch"])
+def test_a_long_low_part_is_a_rule_but_for_digits_that_touch(pen, bow):
     image = Image.new("L", (480, 140))
-    ImageDraw.Draw(image).line([(40, 30), (40, 90)], 255, 8)  # a 1
-    row = [(90 + 30 * n, 90 - zigzag * (n % 2)) for n in range(10)]
-    ImageDraw.Draw(image).line(row, 255, 8, joint="curve")
-    ink = np.asarray(image, np.float32) / 255
-    assert without_forms(ink)[:, 80:].any() != is_rule
-    assert without_forms(ink)[:, :80].any()
+    draw = ImageDraw.Draw(image)
+    draw.line([(20, 40), (60, 40), (30, 90)], 255, pen)  # a 7
+    x = np.linspace(90, 350, 10)
+    if bow is None:
+        for left in x:
+            draw.ellipse((left, 40, left + 32, 90), outline=255, width=pen)
+    else:
+        y = 100 + bow * np.sin(np.linspace(0, np.pi, 10))
+        draw.line([*zip(x, y, strict=True)], 255, pen, joint="curve")
+    left = without_forms(np.asarray(image, np.float32) / 255)
+    assert left[:, :80].any() and left[:, 80:].any() == (bow is None)
 
 
 def test_mnist_passes_through(digits, pixels, model):
