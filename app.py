@@ -9,7 +9,7 @@ import os
 import sys
 from pathlib import Path
 
-os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no telemetry, as README.md says
+os.environ.setdefault("GRADIO_ANALYTICS_ENABLED", "False")  # no telemetry
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # small images: threads would wait for each other
 
 import gradio as gr

@@ -36,7 +36,7 @@ MIN_PARTS = 4  # of an image that is rotated if it is in doubt
 MOST_PARTS = 150  # a page of digits has fewer, points included
 DIGIT_HEIGHT = 40  # pixels, as training composes lines; parts at least twice as high are reduced
 # Lengths, as multiples of a part's height.
-LOW = 0.45  # of the tallest part: what is lower is points, dashes, bits of a digit
+LOW = 0.45  # of the tallest part: what is lower, and covers little, is points, dashes, bits
 REACH = 2.0  # to its left and right: a part as near belongs to the same line
 NEAR = 0.5  # a low part as near to a tall one belongs to its line; others are dirt
 SPACE = 0.75  # between two digits: a wider gap is a space

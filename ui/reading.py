@@ -17,7 +17,7 @@ boxes        of a number: left, top, right and bottom of each digit, as shares 0
 import base64
 import io
 import logging
-from itertools import pairwise
+from itertools import chain, pairwise
 
 import gradio as gr
 import numpy as np
@@ -30,6 +30,7 @@ from ui.saliency import encode_levels, saliency_maps
 HINT_BELOW = 0.8  # confidence under which the second guess is named, too
 MAX_CHARACTERS = 200_000  # of a data URL; sheet.js sends fewer
 MAX_SENT_PIXELS = 10**6  # sheet.js sends at most 512 a side
+MAPS_AT_ONCE = 64  # saliency maps: each keeps the network's layers
 GUESS_FROM = 0.3  # confidence: less is no guess worth a word
 BUSY = {"kind": "error", "busy": True, "line": "Too many people are here. Please wait."}
 INVITATION = "What is read appears here."
@@ -63,15 +64,16 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
     at_rest = [
         result.digits if opened[n][-1] else [] for n, result in zip(opened, found, strict=True)
     ]
-    seen = [digit.pixels for digits in at_rest for digit in digits]
-    maps = iter(
-        saliency_maps(read.model, torch.from_numpy(np.array(seen)[:, None])) if seen else ()
+    seen = [digit.pixels[None] for digits in at_rest for digit in digits]
+    maps = chain.from_iterable(
+        saliency_maps(read.model, torch.from_numpy(np.array(seen[n : n + MAPS_AT_ONCE])))
+        for n in range(0, len(seen), MAPS_AT_ONCE)
     )
-    for (index, (image, size, _)), result, resting in zip(
+    for (index, (image, size, _)), result, digits in zip(
         opened.items(), found, at_rest, strict=True
     ):
         share = image["scale"] / np.tile(size, 2), np.tile(image["corner"], 2) / np.tile(size, 2)
-        answers[index] = describe(read, result, share, [next(maps) for _ in resting])
+        answers[index] = describe(read, result, share, [next(maps) for _ in digits])
     return [answers[index] for index in range(len(sheets))]
 
 
