@@ -57,9 +57,9 @@ class NumberRecognitionPipeline(Pipeline):
     - `ignored`: the boxes of signs, points and dashes, which do not become digits.
     - `message`, where it helps: what to do.
 
-    Where no more than one digit is found, or where the score and half of the digits are in doubt,
-    all of the image is classified as one digit. The lines of an image are one batch already, and so
-    are its digits, so that `batch_size` changes nothing.
+    Where no more than one digit is found, where the score and half of the digits are in doubt, or
+    where one digit is more probable, all of the image is classified as one digit. The lines of an
+    image are one batch already, and so are its digits, so that `batch_size` changes nothing.
     """
 
     _load_processor = False
@@ -97,8 +97,7 @@ class NumberRecognitionPipeline(Pipeline):
             return False
         rotated = self.read([np.rot90(ink, turn) for turn in (1, 3)])
         return any(
-            len(reading.digits) > max(count, 1)
-            and reading.score ** (1 / len(reading.digits)) > SURE_DIGIT
+            len(reading.digits) > max(count, 1) and reading.share > SURE_DIGIT
             for reading in rotated
         )
 
@@ -131,7 +130,7 @@ class NumberRecognitionPipeline(Pipeline):
         readings = [self.join(lines.get(n, [])) for n in range(len(inks))]
         read_alone([n for n in rest if n not in alone and not readings[n].digits])
         for n, digit in alone.items():
-            if not readings[n].digits:
+            if digit.score > readings[n].share:
                 readings[n].digits, readings[n].score = [digit], digit.score
         return readings
 
@@ -272,6 +271,11 @@ class Reading:
     score: float
     lines: list["Line"]
     ignored: np.ndarray
+
+    @property
+    def share(self) -> float:
+        """The mean share of the score for each digit, 0-1; 0 without digits."""
+        return self.score ** (1 / len(self.digits)) if self.digits else 0.0
 
 
 @dataclass

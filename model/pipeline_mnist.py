@@ -36,7 +36,7 @@ MIN_PARTS = 4  # of an image that is rotated if it is in doubt
 MOST_PARTS = 150  # a page of digits has fewer, points included
 DIGIT_HEIGHT = 40  # pixels, as training composes lines; parts at least twice as high are reduced
 # Lengths, as multiples of a part's height.
-LOW = 0.45  # of the tallest part: what is lower is points, dashes, bits of a digit
+LOW = 0.45  # of the tallest part: what is lower, and covers little, is points, dashes, bits
 REACH = 2.0  # to its left and right: a part as near belongs to the same line
 NEAR = 0.5  # a low part as near to a tall one belongs to its line; others are dirt
 SPACE = 0.75  # between two digits: a wider gap is a space
@@ -57,9 +57,9 @@ class NumberRecognitionPipeline(Pipeline):
     - `ignored`: the boxes of signs, points and dashes, which do not become digits.
     - `message`, where it helps: what to do.
 
-    Where no more than one digit is found, or where the score and half of the digits are in doubt,
-    all of the image is classified as one digit. The lines of an image are one batch already, and so
-    are its digits, so that `batch_size` changes nothing.
+    Where no more than one digit is found, where the score and half of the digits are in doubt, or
+    where one digit is more probable, all of the image is classified as one digit. The lines of an
+    image are one batch already, and so are its digits, so that `batch_size` changes nothing.
     """
 
     _load_processor = False
@@ -97,8 +97,7 @@ class NumberRecognitionPipeline(Pipeline):
             return False
         rotated = self.read([np.rot90(ink, turn) for turn in (1, 3)])
         return any(
-            len(reading.digits) > max(count, 1)
-            and reading.score ** (1 / len(reading.digits)) > SURE_DIGIT
+            len(reading.digits) > max(count, 1) and reading.share > SURE_DIGIT
             for reading in rotated
         )
 
@@ -131,7 +130,7 @@ class NumberRecognitionPipeline(Pipeline):
         readings = [self.join(lines.get(n, [])) for n in range(len(inks))]
         read_alone([n for n in rest if n not in alone and not readings[n].digits])
         for n, digit in alone.items():
-            if not readings[n].digits:
+            if digit.score > readings[n].share:
                 readings[n].digits, readings[n].score = [digit], digit.score
         return readings
 
@@ -272,6 +271,11 @@ class Reading:
     score: float
     lines: list["Line"]
     ignored: np.ndarray
+
+    @property
+    def share(self) -> float:
+        """The mean share of the score for each digit, 0-1; 0 without digits."""
+        return self.score ** (1 / len(self.digits)) if self.digits else 0.0
 
 
 @dataclass

@@ -135,7 +135,7 @@ def test_points_and_dashes_are_left_out_and_said_to_be(read, write):
 def test_a_single_digit_is_what_image_classification_gives(read, digits):
     parts = {"model": read.model, "image_processor": read.image_processor, "device": "cpu"}
     classify = pipeline("image-classification", **parts)
-    drawn = [ImageOps.expand(digit, 16).resize((240, 240)) for digit in digits[0][:60]]
+    drawn = [ImageOps.expand(digit, 16).resize((240, 240)) for digit in digits[0]]
     for images in (digits[0], drawn):
         single = [answer[0]["label"] for answer in classify(images, top_k=1)]
         whole = [answer["number"] for answer in read(images)]
