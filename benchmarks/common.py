@@ -4,11 +4,8 @@ import argparse
 import base64
 
 import httpx
-from datasets import load_dataset
-from PIL.ImageOps import invert
 
-from scripts.serve import ROOT
-from scripts.strokes import encode
+from scripts.strokes import FIVE, growing, sent_by_sheet
 from training.data import MnistDataset, load_splits, to_tensors
 
 DATASET = ("ylecun/mnist", "MNIST on the Hub or in a local folder")
@@ -55,12 +52,8 @@ def data_url(png: bytes) -> str:
 
 
 def drawings() -> list[bytes]:
-    """Twenty digits of MNIST, more or less of each written, as the page sends them: PNGs."""
-    digits = load_dataset(str(ROOT / "tests" / "mnist"), split="test[:20]")["image"]
-    grown = [
-        digit.crop((0, 0, 28, 9 + n)).resize((112, 36 + 4 * n)) for n, digit in enumerate(digits)
-    ]
-    return [encode(invert(digit), "PNG") for digit in grown]
+    """A 5 at twenty moments while it grows, as the page sends it: PNGs."""
+    return [sent_by_sheet(drawing) for drawing in growing(FIVE, 20)]
 
 
 def sheet_call(app_url: str) -> dict[str, object]:
