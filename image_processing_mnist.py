@@ -436,7 +436,7 @@ def near(mask: np.ndarray) -> np.ndarray:
 
 
 def with_border(image: np.ndarray, width: int) -> np.ndarray:
-    """(H, W) with so many pixels of 0 around it: what `np.pad` gives, in a tenth of its time."""
+    """(H, W) with so many pixels of 0 around it: what `np.pad` gives, in a quarter of its time."""
     wide = np.zeros(np.add(image.shape, 2 * width), image.dtype)
     wide[width : width + image.shape[0], width : width + image.shape[1]] = image
     return wide

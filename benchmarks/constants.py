@@ -28,7 +28,7 @@ LEFT_OUT = (  # the values at which constants do nothing
     (processing, 0, "SPECK_SHARE EDGE_SPECK_SHARE"),
     (processing, 1, "FULL_INK TALL FINER"),
     (processing, np.inf, "FRAMED_CONTRAST MIN_BACKGROUND MAX_UNEVEN ENCLOSED FORM_SHARE FULL_BAR"),
-    (processing, np.inf, "RULE_LENGTH POINT_LENGTH LONG"),
+    (processing, np.inf, "EVEN RULE_LENGTH POINT_LENGTH LONG"),
     (numbers, 0, "SPECK_SHARE SURE_DIGIT MIN_PARTS LOW"),
     (numbers, np.inf, "ONE_DIGIT WIDEST DIGIT_HEIGHT NEAR"),
 )

@@ -121,9 +121,9 @@ def describe(
             "line": digit.line,
             "probabilities": [round(float(p), 4) for p in digit.probabilities],
             "seen": encode_levels(digit.pixels),
-            "saliency": encode_levels(saliency) if maps else "",
+            "saliency": "" if saliency is None else encode_levels(saliency),
         }
-        for digit, saliency in zip(read_digits, maps or read_digits, strict=True)
+        for digit, saliency in zip(read_digits, maps or [None] * len(read_digits), strict=True)
     ]
     lines = [
         {
