@@ -52,7 +52,6 @@ FRAMED_CONTRAST = 0.9  # MNIST's digits reach full white; fainter ink has to be 
 # Drawings, whose ink is its difference from the background.
 SMALL = 40  # pixels of the shorter side: in smaller images strokes are nothing but edges
 MIN_BACKGROUND = 1 / 3  # of the image, or of a small image's edge, even around a thick digit
-FULL_INK = 0.8  # quantile of the ink's contrast that becomes 1: a few outliers lie above it
 FLAT = 0.03  # of full ink: the same pen differs less, but for the edges of its strokes
 MAX_UNEVEN = 0.01  # share of the ink that is neither of that pen nor at an edge: else, a photograph
 # Probabilities of marks.
@@ -64,15 +63,12 @@ EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part kee
 ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the same digit
 RULE_THICKNESS = 0.22  # of a rule's length: the box around a bar that is tilted by 8 degrees
 EVEN = 1.5  # times a rule's thickness, and a pixel: touching digits are thicker somewhere
-FORM_SHARE = 1 / 3  # of a bar's pixels: with more, all of it is a form
-FULL_BAR = 1.5  # of its area, at most: its width by its length, if nothing is at its sides
 RULE_LENGTH = 1.6  # of the tallest other part's height, at least: no digit is so long
 POINT_LENGTH = 5  # the same, at most: beside what is lower, such as a point, it can be a 1
 MOST_PARTS = 100  # in an image with more, none is a frame or a rule
 TALL = 0.75  # quantile of the parts' heights: digits, beside points, or a rule that joins some
 LOW = 0.45  # of that height: what is lower, as a point, is not searched for
-COARSE = 64  # pixels: lower digits are found anew at a higher resolution,
-FINER = 1.5  # if it is higher by so much at least
+COARSE = 64  # pixels: lower digits are found anew, at a higher resolution
 MARGIN = 0.5  # of their height, around them
 LONG = 2.5  # heights: a longer line is made level
 MIN_STROKE = 1.8  # pixels after scaling: thinner strokes would fade, and are widened to this
@@ -261,15 +257,9 @@ class MnistImageProcessor(BaseImageProcessor):
         image = upright(image)
         left, top, right, bottom = box.round().astype(int).clip(0, np.tile(image.size, 2)).tolist()
         part = image.crop((left, top, right, bottom))
-        if FINER * reduction(part.size) > scale:
+        if reduction(part.size) == scale:
             return found
         ink, _ = self.find_marks(to_rgb(part))
-        # A frame that has been left out is left out again: now it is cut by the image's edge.
-        frame = ndimage.maximum_filter(marks * (without_forms(marks) == 0), 3)
-        place = tuple(side / scale for side in (left, top, right, bottom))
-        size = ink.shape[::-1]
-        frame = Image.fromarray(frame).resize(size, Image.Resampling.BILINEAR, place)
-        ink[np.asarray(frame) > EDGE_LEVEL] = 0
         return Ink(ink, (left, top), reduction(part.size)) if (ink > EDGE_LEVEL).any() else found
 
     def find_marks(self, rgb: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -283,9 +273,7 @@ class MnistImageProcessor(BaseImageProcessor):
             ink, form = self.ink_finder.find_marks(rgb)
             ink, form = ink * (ink > MIN_MARK), form * (form > MIN_MARK)
             marks = np.maximum(ink, form)
-            # Where the two are in doubt, the whole line or frame tells.
-            in_doubt = (form == 0) | (without_forms(marks, even_joined=True) > 0)
-            ink *= (ink.max() > SURE_MARK) * in_doubt * ~straight_forms(ink, form)
+            ink *= ink.max() > SURE_MARK
         return without_forms(ink), marks
 
     def frame_ink(self, ink: np.ndarray) -> np.ndarray:
@@ -419,13 +407,13 @@ def drawn_ink(rgb: np.ndarray) -> np.ndarray | None:
     ink[ink < MIN_CONTRAST] = 0
     if not ink.any():  # faint, or in dim light
         return None
-    ink /= np.quantile(ink[ink > ink.max() / 2], FULL_INK)
+    ink /= ink.max()
     if is_small:
-        return np.minimum(ink, 1)
-    inside, flat = ink > EDGE_LEVEL, np.abs(ink - 1) < FLAT
+        return ink
+    inside, flat = ink > EDGE_LEVEL, ink > 1 - FLAT
     at_edge = near(flat) & near(ink == 0)
     uneven = np.count_nonzero(inside & ~flat & ~at_edge)
-    return np.minimum(ink, 1) if uneven < MAX_UNEVEN * np.count_nonzero(inside) else None
+    return ink if uneven < MAX_UNEVEN * np.count_nonzero(inside) else None
 
 
 def near(mask: np.ndarray) -> np.ndarray:
@@ -488,11 +476,8 @@ def box_to_enlarge(ink: np.ndarray, marks: np.ndarray) -> tuple[float, ...]:
     return *low, *high
 
 
-def without_forms(ink: np.ndarray, even_joined: bool = False) -> np.ndarray:
-    """(H, W) ink without frames around other ink, and without lines far longer than digits.
-
-    `even_joined` tells whether such a line goes even where digits hang together with it.
-    """
+def without_forms(ink: np.ndarray) -> np.ndarray:
+    """(H, W) ink without frames around other ink, and without lines far longer than digits."""
     parts, areas = parts_of(ink)
     numbers = np.flatnonzero(areas > SPECK_SHARE * areas.max())
     if not 1 < len(numbers) <= MOST_PARTS or min(ink.shape) < SMALL:
@@ -510,34 +495,12 @@ def without_forms(ink: np.ndarray, even_joined: bool = False) -> np.ndarray:
         number
         for number, place in others.items()
         if is_rule(place, max((heights[n] for n in others if n != number), default=0), ink.shape)
-        and (even_joined or is_even(parts[place] == number))
+        and is_even(parts[place] == number)
     }
     forms = np.array([*frames, *rules])
     if not len(forms):
         return ink
     return ink * ~ndimage.binary_dilation(np.isin(parts, forms), np.ones((3, 3)))
-
-
-def straight_forms(ink: np.ndarray, form: np.ndarray) -> np.ndarray:
-    """Which of (H, W) pixels lie in straight parts that are forms for a third at least, (H, W)."""
-    parts, areas = parts_of(np.maximum(ink, form))
-    shares = ndimage.mean(form > ink, parts, np.arange(len(areas)))
-    straight = [
-        number
-        for number, place in enumerate(ndimage.find_objects(parts), 1)
-        if shares[number] > FORM_SHARE and is_bar(parts[place] == number)
-    ]
-    return ndimage.binary_dilation(np.isin(parts, straight), np.ones((3, 3)))
-
-
-def is_bar(part: np.ndarray) -> bool:
-    """Whether (h, w) bool is long and narrow, in any direction, and has nothing at its sides."""
-    area = np.count_nonzero(part)
-    if area < SMALL:
-        return False
-    # Of a bar, the variances across and along it are a twelfth of its squared width and length.
-    across, along = np.sqrt(12 * np.linalg.eigvalsh(np.cov(np.nonzero(part))).clip(0))
-    return across < RULE_THICKNESS * along and across * along < FULL_BAR * area
 
 
 def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
