@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 from tempfile import mkdtemp
 from textwrap import dedent
+from types import SimpleNamespace
 
 # Nothing here may need, or wait for, a network, or find what a person has downloaded before, or
 # their token.
@@ -28,7 +29,7 @@ from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification, load_pretrained
 from scripts.browser import launch_chromium
 from scripts.serve import serve_app
-from warm import WarmPython, warm_python
+from warm import warm_python
 
 expect.set_options(timeout=60_000)  # milliseconds: a busy machine is slow, not wrong
 
@@ -94,11 +95,10 @@ def home(tmp_path_factory) -> Path:
 
 
 @pytest.fixture(scope="session")
-def python(hub, home) -> Iterator[WarmPython]:
+def python(hub, home) -> SimpleNamespace:
     """Runs scripts, as a user of the Hub."""
     folders = dict.fromkeys(("HOME", "HF_HOME", "XDG_CACHE_HOME", "TMPDIR"), str(home))
-    with warm_python(HF_ENDPOINT=hub.url, **folders, **ONLINE) as warm:
-        yield warm
+    return warm_python(HF_ENDPOINT=hub.url, **folders, **ONLINE)
 
 
 @pytest.fixture(scope="session")

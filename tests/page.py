@@ -1,13 +1,17 @@
-"""The app's page in a browser: visits, a pen, what is expected of an answer; images to give it."""
+"""The app's page in a browser: visits, a pen, what is expected of an answer; an image for it."""
 
-import io
-import json
+import asyncio
 import re
-import urllib.request
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import httpx
+import numpy as np
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
+
+from scripts.browser import on_screen
 
 INVITATION = "What is read appears here"
 TOUCH = {"has_touch": True, "is_mobile": True}
@@ -81,9 +85,7 @@ def visit(context, url, width=1280, height=900, color_scheme="light", server_fai
 
 def place(page: Page, x: float, y: float) -> tuple[float, float]:
     """Where in the window a point of the sheet's middle, 280x280, is."""
-    box = page.locator("#sheet canvas").bounding_box()
-    unit = box["height"] / 280
-    return box["x"] + box["width"] / 2 + (x - 140) * unit, box["y"] + y * unit
+    return tuple(on_screen(page, np.array([x + 70, y]) / 2.8))
 
 
 def draw(page: Page, strokes: list) -> None:
@@ -128,26 +130,17 @@ def expect_number(page: Page, number: str) -> None:
 
 def call_server(url: str, component: str, function: str, data: object) -> object:
     """What the app answers when the script of a part of its page calls a function."""
-    with urllib.request.urlopen(f"{url}/config") as response:
-        parts = json.load(response)["components"]
+    parts = httpx.get(f"{url}/config", timeout=60).json()["components"]
     (part,) = [part["id"] for part in parts if part["props"].get("elem_id") == component]
     call = {"data": data, "fn_name": function, "component_id": part, "session_hash": "test"}
-    return json.loads(post(f"{url}/gradio_api/component_server/", call))
+    answer = httpx.post(f"{url}/gradio_api/component_server/", json=call, timeout=60)
+    return answer.raise_for_status().json()
 
 
-def post(url: str, body: object) -> bytes:
-    """What is answered to JSON."""
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request) as response:
-        return response.read()
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options) -> bytes:
-    """The image as a file."""
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
+def run_apart(coroutine: Coroutine) -> object:
+    """As `asyncio.run`, in a thread: in this one runs the event loop of Playwright."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def seven(background: int = 255, ink: int = 0) -> Image.Image:

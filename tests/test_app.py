@@ -4,7 +4,6 @@ import asyncio
 import base64
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -20,14 +19,15 @@ from page import (
     TOUCH,
     clear,
     draw,
-    encode,
     expect_digit,
     expect_number,
     place,
+    run_apart,
     seven,
     visit,
     write,
 )
+from scripts.strokes import encode
 from ui.batcher import batched
 
 HAS_YELLOW = """() => {
@@ -297,8 +297,7 @@ def test_who_finds_a_hundred_waiting_is_told_so_and_the_hundred_get_their_own_an
         ask = batched(double, {"busy": True})
         return await asyncio.gather(*map(ask, range(130)))
 
-    with ThreadPoolExecutor(1) as thread:  # in this one runs the loop of the browser
-        answers = thread.submit(asyncio.run, ask_at_once()).result()
+    answers = run_apart(ask_at_once())
     assert answers[:100] == [{"double": 2 * number} for number in range(100)]
     assert all(answer["busy"] for answer in answers[100:])
 

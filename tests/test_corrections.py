@@ -1,16 +1,14 @@
 """Corrections: what a click on the page keeps, and what the server refuses."""
 
-import asyncio
 import base64
 import re
 import time
-import urllib.error
-import urllib.request
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from hashlib import sha256
 from pathlib import Path
 
+import httpx
 import numpy as np
 import pytest
 from datasets import load_dataset
@@ -18,7 +16,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from conftest import ROOT
-from page import call_server
+from page import call_server, run_apart
 from scripts.serve import serve_app
 from ui.corrections import PER_HOUR, PER_LABEL, PER_SESSION, CorrectionStore
 
@@ -59,8 +57,7 @@ def keep(corrections: CorrectionStore, *all_sent: object) -> list[str]:
     async def send() -> list[str]:
         return [await corrections(one) for one in all_sent]
 
-    with ThreadPoolExecutor(1) as thread:  # Playwright has an event loop in this one
-        return thread.submit(asyncio.run, send()).result()
+    return run_apart(send())
 
 
 @pytest.fixture(scope="module")
@@ -212,7 +209,7 @@ def test_off_nothing_is_asked_and_no_file_is_written(app_url, browser, home):
         expect(page.locator("#answer")).not_to_contain_text(re.compile("keep|wrong", re.I))
         page.goto("about:blank")
         assert not calls
-    with pytest.raises(urllib.error.HTTPError, match="404"):
+    with pytest.raises(httpx.HTTPStatusError, match="404"):
         call_server(app_url, "answer", "correct", sent("7", image(0)))
     assert files() == before
 
@@ -227,8 +224,8 @@ def test_fifty_visitors_at_once(app):
         assert set(pool.map(send, range(50))) == {""}
     kept = {file: Image.open(file).tobytes() for file in folder.glob("4/*")}
     assert kept == {path(folder, "4", image(number)): image(number) for number in range(50)}
-    with pytest.raises(urllib.error.HTTPError, match="403"):
-        urllib.request.urlopen(f"{url}/gradio_api/file={path(folder, '4', image(0))}")
+    kept_file = f"{url}/gradio_api/file={path(folder, '4', image(0))}"
+    assert httpx.get(kept_file).status_code == 403
 
 
 FORGED = [

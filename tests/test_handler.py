@@ -18,7 +18,7 @@ from huggingface_hub import ImageClassificationOutputElement
 from PIL import Image
 
 from conftest import ROOT
-from page import encode
+from scripts.strokes import encode
 
 CLASSIFY, READ = {"task": "image-classification"}, {"task": "number-recognition"}
 

@@ -6,8 +6,8 @@ from PIL import Image, ImageOps
 from transformers import pipeline
 
 from benchmarks.common import data_url
-from page import encode
 from pipeline_mnist import NumberRecognitionPipeline
+from scripts.strokes import encode
 from ui.reading import read_sheets
 
 HEIGHT = 60  # pixels of a digit as `write` writes it
