@@ -46,7 +46,6 @@ SHORT_RUN = (
 ONLINE = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}  # for processes that use hub.py
 NO_NETWORK = {"HTTP_PROXY": "http://127.0.0.1:9"}  # nothing listens there
 LONGEST = ("test_hub", "test_app", "test_corrections", "test_training", "test_ink_finder")
-TOKENS = {"hf_user": "user", "hf_read": "user:read"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -83,7 +82,7 @@ def model() -> MnistForImageClassification:
 @pytest.fixture(scope="session")
 def hub() -> Iterator[Hub]:
     """It has ylecun/mnist: the sample under tests/."""
-    with serve(TOKENS) as hub:
+    with serve({"hf_user": "user", "hf_read": "user:read"}) as hub:
         hub.add("datasets/ylecun/mnist", SAMPLE)
         yield hub
 
@@ -108,16 +107,14 @@ def run_code(python, tmp_path_factory) -> Callable[..., list[str]]:
     def run(code: str, *arguments: str | Path, **options) -> list[str]:
         script = tmp_path_factory.mktemp("code") / "script.py"
         script.write_text(dedent(code))
-        done = python.run(script, *arguments, **options)
-        assert done.returncode == 0, done.stderr
-        return done.stdout.splitlines()
+        return python.run(script, *arguments, **options).stdout.splitlines()
 
     return run
 
 
 @pytest.fixture
 def argv(monkeypatch) -> Callable[..., None]:
-    """Sets train.py's command line in this process."""
+    """Sets the command line of this process."""
     return lambda *words: monkeypatch.setattr(sys, "argv", ["train.py", *map(str, words)])
 
 
@@ -131,8 +128,7 @@ def train(python) -> Callable[..., subprocess.CompletedProcess]:
 def trained(train, tmp_path_factory) -> Path:
     """The output folder of a short but real training run on the sample."""
     output = tmp_path_factory.mktemp("trained") / "mnist-cnn"
-    result = train(*SHORT_RUN, "--output_dir", output)
-    assert result.returncode == 0, result.stderr
+    train(*SHORT_RUN, "--output_dir", output)
     return output
 
 
@@ -141,9 +137,8 @@ def hf(python) -> Callable[..., None]:
     """Runs a command line of `hf`, in an empty folder unless told otherwise."""
 
     def run(command: str, cwd: Path | None = None, **environment: str) -> None:
-        name, *words = shlex.split(command)
-        done = python.run(Path(sys.executable).with_name(name), *words, cwd=cwd, **environment)
-        assert name == "hf" and done.returncode == 0, done.stdout + done.stderr
+        words = shlex.split(command)[1:]
+        python.run(Path(sys.executable).with_name("hf"), *words, cwd=cwd, **environment)
 
     return run
 

@@ -118,20 +118,15 @@ def test_the_documented_calls_work_as_they_stand(app_url, shell):
     assert refusals.count("This file is not an image that can be read") == 1
 
 
-@pytest.mark.parametrize(
-    ("variable", "value", "sentence"),
-    [
+def test_a_setting_that_cannot_work_is_a_sentence_at_the_start(python, tmp_path):
+    for variable, value, sentence in (
         ("MODEL_ID", "/nope", "app.py: MODEL_ID '/nope': There is no such folder."),
         ("CORRECTIONS_DIR", "/dev/null/kept", "app.py: CORRECTIONS_DIR .* cannot be written"),
-    ],
-)
-def test_a_setting_that_cannot_work_is_a_sentence_at_the_start(
-    python, tmp_path, variable, value, sentence
-):
-    app = serve_app(tmp_path / "log", popen=python.popen, **{variable: value})
-    with pytest.raises(RuntimeError, match=sentence) as raised, app:
-        pass
-    assert "Traceback" not in str(raised.value)
+    ):
+        app = serve_app(tmp_path / "log", popen=python.popen, **{variable: value})
+        with pytest.raises(RuntimeError, match=sentence) as raised, app:
+            pass
+        assert "Traceback" not in str(raised.value)
 
 
 def test_agents_find_and_call_both_tools(app_url):

@@ -1,7 +1,5 @@
 """The benchmark's images are what they are called, and its table holds."""
 
-import sys
-
 import numpy as np
 import pytest
 
@@ -33,17 +31,15 @@ def test_a_corruption_changes_the_digit_which_is_still_that_digit(name, ten):
         assert likeness.diagonal().min() > 0.4
 
 
-def test_the_table(tmp_path, monkeypatch, capsys):
+def test_the_table(tmp_path, argv, monkeypatch, capsys):
     angles = np.linspace(0, 2 * np.pi, 8)
     zero = [*np.stack([50 + 50 * np.sin(angles), 50 + 50 * np.cos(angles)], axis=1).ravel(), 0]
     ones = [[number, 100, *[50] * 12, 100 - number, 0, 1] for number in range(10)]  # leaning
     four = [0, 100, *[50] * 14, 4]  # not in the table
     np.savetxt(tmp_path / "pendigits.tes", [four] * 5 + ones + [zero] * 10, "%d", ",")
-    command = ["benchmarks.robustness", "--dataset_name", SAMPLE, "--max_samples", 20]
-    command += ["--train_val_split", 0.1, "--output", tmp_path / "table.md"]
-    command += ["--pen_digits_file", tmp_path / "pendigits.tes"]
-    command += ["--save_errors", tmp_path / "errors"]
-    monkeypatch.setattr(sys, "argv", list(map(str, command)))
+    files = {"pen_digits_file": "pendigits.tes", "output": "table.md", "save_errors": "errors"}
+    flags = [f"--{name}={tmp_path / file}" for name, file in files.items()]
+    argv("--dataset_name", SAMPLE, "--max_samples", 20, "--train_val_split", 0.1, *flags)
     monkeypatch.chdir(ROOT)
     main()
     lines = (tmp_path / "table.md").read_text().splitlines()

@@ -8,7 +8,7 @@ import os
 import runpy
 import subprocess
 import sys
-from multiprocessing import forkserver, get_context
+from multiprocessing import forkserver, get_context, set_start_method
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
 from tempfile import NamedTemporaryFile, TemporaryDirectory
@@ -51,6 +51,7 @@ class WarmProcess(get_context("forkserver").Process):
 def run_script(words, cwd, env, printed, file_size) -> None:
     """Run it as if it were this process's own, where nothing of this repository is found."""
     gc.freeze()  # what was imported need not be looked through: that would copy all of it
+    set_start_method("fork", force=True)  # of its own processes, as elsewhere
     paths = [path for path in sys.path if Path(path).resolve() not in (TESTS, TESTS.parent)]
     os.environ |= env
     os.chdir(cwd)
@@ -61,8 +62,11 @@ def run_script(words, cwd, env, printed, file_size) -> None:
     runpy.run_path(words[0], run_name="__main__")
 
 
-def run(*command, cwd=None, file_size=RLIM_INFINITY, **environment):
-    """As `subprocess.run`, by default in an empty folder, and for five minutes at most."""
+def run(*command, status=0, cwd=None, file_size=RLIM_INFINITY, **environment):
+    """As `subprocess.run`, by default in an empty folder, and for five minutes at most.
+
+    It must end with that status and, if it fails, without a traceback.
+    """
     with (
         TemporaryDirectory() as empty,
         NamedTemporaryFile("r") as stdout,
@@ -70,8 +74,11 @@ def run(*command, cwd=None, file_size=RLIM_INFINITY, **environment):
     ):
         options = {"cwd": cwd or empty, "stdout": stdout, "stderr": stderr}
         options |= {"env": environment, "file_size": file_size}
-        status = WarmProcess([sys.executable, *command], **options).wait(300)
-        return subprocess.CompletedProcess(command, status, stdout.read(), stderr.read())
+        code = WarmProcess([sys.executable, *command], **options).wait(300)
+        done = subprocess.CompletedProcess(command, code, stdout.read(), stderr.read())
+    assert code == status, done.stdout + done.stderr
+    assert status == 0 or "Traceback" not in done.stderr
+    return done
 
 
 def warm_python(**environment: str) -> SimpleNamespace:
