@@ -2,7 +2,6 @@
 
 import os
 import shlex
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
@@ -119,7 +118,7 @@ def argv(monkeypatch) -> Callable[..., None]:
 
 
 @pytest.fixture(scope="session")
-def train(python) -> Callable[..., subprocess.CompletedProcess]:
+def train(python) -> Callable:
     """Runs `python train.py` with these arguments."""
     return partial(python.run, ROOT / "train.py", "--use_cpu")
 

@@ -15,6 +15,7 @@ from scripts.browser import on_screen, open_page
 
 INVITATION = "What is read appears here"
 TOUCH = {"has_touch": True, "is_mobile": True}
+PHONE = TOUCH | {"width": 360, "height": 740}
 PIXELS = "canvas => canvas.toDataURL()"
 # Notes every place on the page where the sheet is seen, and what covers it.
 WATCH_CANVAS = """
@@ -92,15 +93,19 @@ def place(page: Page, points: list) -> np.ndarray:
     return on_screen(page, np.add(points, (70, 0)) / 2.8)
 
 
+def drag(page: Page, first: tuple, *points: tuple, steps: int = 1) -> None:
+    """Move the mouse, its button pressed, along points of the window."""
+    page.mouse.move(*first)
+    page.mouse.down()
+    for point in points:
+        page.mouse.move(*point, steps=steps)
+    page.mouse.up()
+
+
 def draw(page: Page, strokes: list) -> None:
     """Draw with the mouse, stroke after stroke."""
     for stroke in strokes:
-        first, *points = place(page, stroke)
-        page.mouse.move(*first)
-        page.mouse.down()
-        for point in points:
-            page.mouse.move(*point)
-        page.mouse.up()
+        drag(page, *place(page, stroke))
 
 
 def write(page: Page, number: str, width: float, gap: float) -> None:

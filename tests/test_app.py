@@ -18,6 +18,7 @@ from page import (
     STROKES,
     TOUCH,
     clear,
+    drag,
     draw,
     expect_digit,
     expect_number,
@@ -117,30 +118,18 @@ def test_undo_redo_and_clear_by_button_and_by_key(page):
         press("Control+z")
         assert canvas.evaluate(PIXELS) == drawings[2]
         expect_digit(page, 4)
-    page.evaluate("document.body.append(document.createElement('textarea'))")
-    page.locator("body > textarea").fill("12")  # but in a field of text
-    press("Backspace")
-    expect(page.locator("body > textarea")).to_have_value("1")
-    assert canvas.evaluate(PIXELS) == drawings[2]
-    page.evaluate("document.querySelector('body > textarea').remove()")
 
 
 def test_a_stroke_that_begins_beside_the_sheet_is_drawn_from_its_edge(page):
     box = page.locator("#sheet canvas").bounding_box()
     x = box["x"] + box["width"] / 2
-    page.mouse.move(x, box["y"] - 15)
-    page.mouse.down()
-    page.mouse.move(x, box["y"] + 0.8 * box["height"], steps=8)
-    page.mouse.up()
+    drag(page, (x, box["y"] - 15), (x, box["y"] + 0.8 * box["height"]), steps=8)
     expect_digit(page, 1)
     dark = "canvas => canvas.getContext('2d').getImageData(420, 2, 1, 1).data[0] < 50"
     assert page.locator("#sheet canvas").evaluate(dark)
     page.keyboard.press("Delete")
     for y in (box["y"] - 200, box["y"] + box["height"] + 40):  # a text far away, and a button
-        page.mouse.move(box["x"] + 20, y)
-        page.mouse.down()
-        page.mouse.move(x, box["y"] + box["height"] / 2, steps=8)
-        page.mouse.up()
+        drag(page, (box["x"] + 20, y), (x, box["y"] + box["height"] / 2), steps=8)
     expect(page.get_by_role("button", name="Clear", exact=True)).to_be_disabled()
 
 
@@ -326,18 +315,17 @@ MOVES = """() => {
 SCROLLED = "addEventListener('scrollend', () => (window.scrolled = scrollY))"
 
 
-@pytest.mark.parametrize(
-    "width, height, options",
-    [
-        (1280, 800, {}),
-        (360, 740, TOUCH),
-        (740, 360, TOUCH),  # held sideways
-        (640, 400, {"device_scale_factor": 2}),  # enlarged to 200%
-    ],
+SCREENS = (
+    (1280, 800, {}),
+    (360, 740, TOUCH),
+    (740, 360, TOUCH),  # held sideways
+    (640, 400, {"device_scale_factor": 2}),  # enlarged to 200%
 )
-def test_on_every_screen_sheet_and_answer_are_seen_together_and_nothing_moves(
-    app_url, browser, width, height, options
-):
+
+
+@pytest.mark.parametrize("width, height, options", SCREENS)
+def test_on_every_screen_nothing_moves(app_url, browser, width, height, options):
+    """Sheet and answer are seen together."""
     with visit(browser, app_url, width, height, **options) as page:
         sheet, answer = page.locator("#sheet canvas"), page.locator("#answer .verdict")
         box, beside = sheet.bounding_box(), answer.bounding_box()
@@ -440,7 +428,8 @@ def check(page) -> None:
     assert not results.response["violations"], results.generate_report()
 
 
-RING = "document.activeElement.tagName + getComputedStyle(document.activeElement).outline"
+RING = """document.activeElement.tagName
+  + getComputedStyle(document.activeElement).outline.replace(/rgb.*\\)/, "")"""
 COLOURS = "element => getComputedStyle(element).color + getComputedStyle(element).backgroundColor"
 
 
@@ -469,7 +458,6 @@ def test_for_everyone_and_the_same_in_both_themes(app_url, browser):
             for _ in range(22):
                 page.keyboard.press("Tab")
                 rings.add(page.evaluate(RING))
-            rings = {re.sub(r"rgb\(.*\)", "", ring) for ring in rings}
             rings = {ring for ring in rings if not ring.startswith("BODY")}  # between two rounds
             assert rings == {f"{tag} solid 3px" for tag in ("A", "BUTTON", "CANVAS", "SUMMARY")}
 

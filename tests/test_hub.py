@@ -176,8 +176,8 @@ def test_evaluate_and_continue_from_the_hub(train, output, digits, pixels, tmp_p
     """Whatever a run computes in, its figures are those of the model that it pushes, on test."""
     start = ("--model_name_or_path", "user/mnist-cnn", "--disable_tqdm", True, "--output_dir")
     slow = ("--max_steps", 2, "--max_train_samples", 100, "--learning_rate", 1e-4)
-    for folder, flags in (("evaluated", ("--do_eval",)), ("tuned", ("--do_train", *slow))):
-        train(*start, tmp_path / folder, *flags)
+    train(*start, tmp_path / "evaluated", "--do_eval")
+    train(*start, tmp_path / "tuned", "--do_train", *slow)
     model = MnistForImageClassification.from_pretrained(output).eval()
     images, labels = torch.from_numpy(pixels)[:, None] / 255, torch.from_numpy(digits[1])
     loss = model(images, labels).loss.item()

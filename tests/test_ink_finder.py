@@ -21,9 +21,6 @@ def test_photographs_vary_and_their_marks_are_where_the_ink_is(pixels):
     """Ink and its surroundings differ, on average, in nearly all images; blank ones have none."""
     glyphs = make_glyphs(pixels, count=60, seed=7)
     made = [photograph(glyphs, np.random.default_rng((3, n))) for n in range(120)]
-    remade = make_glyphs(pixels, count=60, seed=7)
-    again, marks = photograph(remade, np.random.default_rng((3, 5)))
-    assert np.array_equal(again, made[5][0]) and np.array_equal(marks, made[5][1])
     assert len({image.tobytes() for image, _ in made}) == len(made)
     stands_out = []
     for image, marks in made:

@@ -35,22 +35,18 @@ def test_a_forged_call_gets_a_sentence(app_url, seen):
     assert "write once more" in call_server(app_url, "inside", "look", seen)["line"]
 
 
-@pytest.fixture(scope="module")
-def pixel_values(digits, processor) -> torch.Tensor:
-    """(100, 1, 28, 28)"""
-    return processor(digits[0][:100], return_tensors="pt")["pixel_values"]
-
-
-def test_maps_of_a_batch_are_those_of_each_image(model, pixel_values):
-    maps = saliency_maps(model, pixel_values[:5])
+def test_maps_of_a_batch_are_those_of_each_image(model, digits, processor):
+    pixel_values = processor(digits[0][:5], return_tensors="pt")["pixel_values"]
+    maps = saliency_maps(model, pixel_values)
     assert maps.shape == (5, 28, 28) and maps.min() >= 0
     np.testing.assert_allclose(maps.max((1, 2)), 1, rtol=1e-6)
-    alone = np.concatenate([saliency_maps(model, image) for image in pixel_values[:5].split(1)])
+    alone = np.concatenate([saliency_maps(model, image) for image in pixel_values.split(1)])
     np.testing.assert_allclose(maps, alone, atol=1e-4)
 
 
-def test_marked_ink_matters_more_than_other_ink(model, pixel_values):
+def test_marked_ink_matters_more_than_other_ink(model, digits, processor):
     """Erasing the most marked fifth of the ink costs more confidence than a random fifth."""
+    pixel_values = processor(digits[0][:100], return_tensors="pt")["pixel_values"]
     rng = np.random.default_rng(0)
     marked, random = pixel_values.clone(), pixel_values.clone()
     for row, saliency in enumerate(saliency_maps(model, pixel_values)):

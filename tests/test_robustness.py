@@ -11,14 +11,9 @@ from conftest import ROOT, SAMPLE
 MOVED = {"motion_blur", "shear", "scale", "rotate", "translate", "stripe", "canny_edges"}
 
 
-@pytest.fixture(scope="module")
-def ten(digits, pixels) -> np.ndarray:
-    """One sample of each digit, (10, 28, 28) uint8."""
-    return np.stack([pixels[np.flatnonzero(digits[1] == n)[0]] for n in range(10)])
-
-
 @pytest.mark.parametrize("name", CORRUPTIONS)
-def test_a_corruption_changes_the_digit_which_is_still_that_digit(name, ten):
+def test_a_corruption_changes_the_digit_which_is_still_that_digit(name, digits, pixels):
+    ten = pixels[[np.flatnonzero(digits[1] == n)[0] for n in range(10)]]  # one of each
     corrupted, again = (
         np.stack([CORRUPTIONS[name](digit, np.random.default_rng(7)) for digit in ten])
         for _ in range(2)

@@ -31,9 +31,8 @@ class WarmProcess(get_context("forkserver").Process):
     `file_size` bytes: what a full disk does, for each.
     """
 
-    def __init__(self, command, *, cwd, env=(), stdout=None, stderr=None, file_size=RLIM_INFINITY):
-        printed = [os.devnull if file is None else file.name for file in (stdout, stderr)]
-        words = list(map(str, command[1:]))
+    def __init__(self, command, *, cwd, env, stdout, stderr, file_size=RLIM_INFINITY):
+        words, printed = list(map(str, command[1:])), [stdout.name, stderr.name]
         super().__init__(target=run_script, args=(words, cwd, dict(env), printed, file_size))
         self.start()
 
