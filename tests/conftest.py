@@ -49,8 +49,7 @@ LONGEST = ("test_hub", "test_app", "test_corrections", "test_training", "test_in
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The longest files start first: then both processes end at about the same time."""
-    order = {name: place for place, name in enumerate(LONGEST)}
-    items.sort(key=lambda item: order.get(item.path.stem, len(order)))
+    items.sort(key=lambda item: [*LONGEST, item.path.stem].index(item.path.stem))
 
 
 @pytest.fixture(scope="session")
@@ -161,7 +160,6 @@ def browser() -> Iterator[Browser]:
 
 
 @pytest.fixture(scope="session")
-def context(browser) -> Iterator[BrowserContext]:
+def context(browser) -> BrowserContext:
     """Somebody who comes again: the browser need not fetch and compile the page's scripts anew."""
-    with browser.new_context() as context:
-        yield context
+    return browser.new_context()

@@ -158,11 +158,8 @@ class Hub:
         repo = f"{wanted.get('type', 'model')}s/{owner}/{wanted['name']}"
         status = 409 if repo in self.repos else 200  # the client reads `url` from both
         self.put(repo, {})
-        return JSONResponse({"url": self.page(repo)}, status)
-
-    def page(self, repo: str) -> str:
-        """The web page of a repo; the clients parse it to learn its type and id."""
-        return f"{self.url}/{repo.removeprefix('models/')}"
+        # The clients parse it to learn the repo's type and id.
+        return JSONResponse({"url": f"{self.url}/{repo.removeprefix('models/')}"}, status)
 
     async def validate_yaml(self, request: Request) -> Response:
         return JSONResponse({"errors": [], "warnings": []})
@@ -185,7 +182,7 @@ class Hub:
         _, *files = (json.loads(line)["value"] for line in body.splitlines())  # after the header
         changes = {file["path"]: base64.b64decode(file["content"]) for file in files}
         sha = self.put(repo, changes).sha
-        url = f"{self.page(repo)}/commit/{sha}"
+        url = f"{self.url}/{repo.removeprefix('models/')}/commit/{sha}"
         return JSONResponse({"success": True, "commitOid": sha, "commitUrl": url})
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 import torch
-import yaml
 from gradio_client import Client, handle_file
+from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
 from conftest import NO_NETWORK, ROOT, SAMPLE, SMALL
@@ -44,8 +44,7 @@ def output(push, tmp_path_factory) -> Path:
 
 
 def ask_app(url: str) -> str:
-    answer = Client(url, verbose=False).predict(handle_file(DIGIT), api_name="/predict")
-    return answer["label"]
+    return Client(url, verbose=False).predict(handle_file(DIGIT), api_name="/predict")["label"]
 
 
 LOAD = """
@@ -59,8 +58,7 @@ LOAD = """
 def test_round_trip(python, run_code, home, output, processor, tmp_path):
     """Pushed, then loaded elsewhere, online and offline: the same scores each time."""
     # The app uses the classes beside it: it never executes code from the Hub.
-    log = tmp_path / "log"
-    with serve_app(log, popen=python.popen, MODEL_ID="user/mnist-cnn") as (url, _):
+    with serve_app(tmp_path / "log", popen=python.popen, MODEL_ID="user/mnist-cnn") as (url, _):
         label = ask_app(url)
     assert not list(home.rglob("modeling_mnist.py"))
 
@@ -158,10 +156,9 @@ def test_what_is_pushed(hub, output, run_code):
 
     card = files["README.md"].decode()
     measured = json.loads((output / "eval_results.json").read_text())
-    data = yaml.safe_load(card.split("---\n")[1])
-    assert data["pipeline_tag"] == "image-classification" and data["datasets"] == ["ylecun/mnist"]
-    (result,) = data["model-index"][0]["results"]
-    values = {metric["type"]: metric["value"] for metric in result["metrics"]}
+    data = ModelCard(card).data
+    assert data.pipeline_tag == "image-classification" and data.datasets == ["ylecun/mnist"]
+    values = {result.metric_type: result.metric_value for result in data.eval_results}
     assert values["accuracy"] == pytest.approx(measured["eval_accuracy"], abs=1e-5)
     assert values["loss"] == pytest.approx(measured["eval_loss"], abs=1e-5)
     assert "{{" not in card and "None" not in card

@@ -8,18 +8,18 @@ import os
 import runpy
 import subprocess
 import sys
-from multiprocessing import forkserver, get_context, set_start_method
+from multiprocessing import forkserver, get_context, parent_process, set_start_method
 from pathlib import Path
 from resource import RLIM_INFINITY, RLIMIT_FSIZE, setrlimit
 from tempfile import NamedTemporaryFile, TemporaryDirectory
+from threading import Thread
 from types import SimpleNamespace
 from unittest.mock import patch
 
 # What train.py, app.py and programs that load the model import; nothing of this repository.
 MODULES = (
-    *("accelerate", "datasets", "evaluate", "gradio", "joblib", "matplotlib.backends.backend_agg"),
-    *("matplotlib.figure", "scipy.ndimage", "scipy.special", "transformers.pipelines"),
-    *("transformers.trainer", "uvicorn"),
+    "accelerate datasets evaluate gradio joblib matplotlib.backends.backend_agg matplotlib.figure "
+    "scipy.ndimage scipy.special transformers.pipelines transformers.trainer uvicorn"
 )
 TESTS = Path(__file__).parent
 
@@ -39,18 +39,22 @@ class WarmProcess(get_context("forkserver").Process):
     def poll(self) -> int | None:
         return self.exitcode
 
-    def wait(self, timeout: float) -> int:
+    def wait(self, timeout: float) -> int | None:
         self.join(timeout)
-        if self.exitcode is None:
-            self.kill()
-            raise subprocess.TimeoutExpired(f"process {self.pid}", timeout)
         return self.exitcode
+
+
+def end_with_the_tests() -> None:
+    """Also where they are killed, and tell nobody."""
+    parent_process().join()
+    os._exit(1)
 
 
 def run_script(words, cwd, env, printed, file_size) -> None:
     """Run it as if it were this process's own, where nothing of this repository is found."""
     gc.freeze()  # what was imported need not be looked through: that would copy all of it
     set_start_method("fork", force=True)  # of its own processes, as elsewhere
+    Thread(target=end_with_the_tests, daemon=True).start()
     paths = [path for path in sys.path if Path(path).resolve() not in (TESTS, TESTS.parent)]
     os.environ |= env
     os.chdir(cwd)
@@ -82,7 +86,7 @@ def run(*command, status=0, cwd=None, file_size=RLIM_INFINITY, **environment):
 
 def warm_python(**environment: str) -> SimpleNamespace:
     """Runs scripts; what libraries read of `environment` they read once, when they are imported."""
-    forkserver.set_forkserver_preload(MODULES)
+    forkserver.set_forkserver_preload(MODULES.split())
     with patch.dict(os.environ, environment):
         forkserver.ensure_running()
     return SimpleNamespace(run=run, popen=WarmProcess)
