@@ -162,4 +162,4 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture(scope="session")
 def context(browser) -> BrowserContext:
     """Somebody who comes again: the browser need not fetch and compile the page's scripts anew."""
-    return browser.new_context()
+    return browser.new_context(permissions=["clipboard-read", "clipboard-write"])

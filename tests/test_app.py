@@ -31,7 +31,6 @@ from page import (
 from scripts.strokes import encode
 from ui.batcher import batched
 
-CLIPBOARD = ["clipboard-read", "clipboard-write"]
 HAS_YELLOW = """() => {
   const map = document.querySelector("#answer .saliency").getContext("2d");
   const { data } = map.getImageData(0, 0, 28, 28);
@@ -170,7 +169,6 @@ def hand_over(page, how, content, name="7.png", kind="image/png") -> None:
     elif how == "drop":
         page.locator("h1").drop({"files": file})
     else:
-        page.context.grant_permissions(CLIPBOARD)
         page.evaluate(COPY, data_url(content))
         page.keyboard.press("Control+v")
 
@@ -365,7 +363,6 @@ def share(page, how) -> str:
 
 
 def test_what_is_written_is_copied_saved_and_linked_to(page, app_url, context):
-    context.grant_permissions(CLIPBOARD)
     write(page, "42", 110, 15)
     expect_number(page, "42")
     assert share(page, "Copy what") == "42"
@@ -418,10 +415,12 @@ def test_games(page):
     expect(status).to_have_text(re.compile(f"took your {target} for {other}"))
 
 
-def check(page) -> None:
-    """Nothing shuts people out, by the rules of axe."""
+def check(page, scheme: str) -> None:
+    """Nothing shuts people out, by the rules of axe; in the dark theme by those of colours."""
     # Chromium focuses regions that scroll by itself; Gradio puts a nameless button around plots.
     options = {"rules": {"scrollable-region-focusable": {"enabled": False}}}
+    if scheme == "dark":  # where the elements are the same, and the other rules take long
+        options = {"runOnly": ["color-contrast", "link-in-text-block"]}
     results = Axe().run(page, {"exclude": [[".plot button"]]}, options)
     assert not results.response["violations"], results.generate_report()
 
@@ -438,12 +437,12 @@ def test_for_everyone_and_the_same_in_both_themes(app_url, browser):
         with visit(browser, app_url, color_scheme=scheme) as page:
             background = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (background == "rgb(255, 255, 255)") == (scheme == "light")
-            check(page)
+            check(page, scheme)
             write(page, "407", 90, 12)
             expect_number(page, "407")
             drawings.add(page.locator("#sheet canvas").evaluate(PIXELS))
             expect(page.locator("#answer .line")).to_have_css("opacity", "1")
-            check(page)
+            check(page, scheme)
             four = re.compile("4, (more than )?[0-9.]+ percent")
             expect(page.locator("#answer").get_by_role("button", name=four)).to_have_count(1)
             page.locator("#answer .tiles button").first.click()
@@ -459,15 +458,15 @@ def test_for_everyone_and_the_same_in_both_themes(app_url, browser):
             rings = {ring for ring in rings if not ring.startswith("BODY")}  # between two rounds
             assert rings == {f"{tag} solid 3px" for tag in ("A", "BUTTON", "CANVAS", "SUMMARY")}
 
+            page.get_by_role("tab", name="About the model").click()
+            expect(page.locator("body")).to_contain_text(f"{accuracy:.2%}")
+            page.get_by_role("button", name="Details").click()
+            expect(page.locator(".plot img")).to_have_count(4)
+            check(page, scheme)
+
             page.emulate_media(forced_colors="active")
             expect(page.locator("#answer .best i")).not_to_have_css("background-image", "none")
             for one in "#answer .tiles [aria-pressed={}]", "[role=tab][aria-selected={}]":
                 states = [page.locator(one.format(is_on)).first for is_on in ("true", "false")]
                 assert states[0].evaluate(COLOURS) != states[1].evaluate(COLOURS)
-            page.emulate_media(forced_colors="none")
-            page.get_by_role("tab", name="About the model").click()
-            expect(page.locator("body")).to_contain_text(f"{accuracy:.2%}")
-            page.get_by_role("button", name="Details").click()
-            expect(page.locator(".plot img")).to_have_count(4)
-            check(page)
     assert len(drawings) == 1
