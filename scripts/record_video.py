@@ -26,7 +26,7 @@ from scripts.strokes import FOUR, HOUSE, SEVEN, TWO, ZERO
 
 VIDEO = ROOT / "docs" / "demo.webp"
 WINDOW = {"width": 1040, "height": 940}
-SIZE = {"width": 640, "height": 578}  # of the video
+SIZE = {"width": 640, "height": 640}  # which the video fits into
 FRAME = 1 / 6  # seconds
 SPEED = 20  # of the terminal
 COLUMNS, ROWS = 84, 26  # of the terminal
