@@ -8,10 +8,7 @@ from playwright.sync_api import Browser, Page, Playwright
 from scripts.strokes import FOUR, SEVEN, ZERO, smooth
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
-FLAGS = (
-    "--no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync "
-    "--disable-background-networking --disable-component-update"
-)
+FLAGS = ("--disable-gpu", "--disable-quic", "--disable-sync")  # beside Playwright's own
 
 
 def launch_chromium(playwright: Playwright) -> Browser:
@@ -19,7 +16,7 @@ def launch_chromium(playwright: Playwright) -> Browser:
     path = next(filter(None, map(shutil.which, NAMES)), None)
     if path is None:
         raise FileNotFoundError("No Chromium here. Install it (Debian: apt-get install chromium).")
-    return playwright.chromium.launch(executable_path=path, args=FLAGS.split())
+    return playwright.chromium.launch(executable_path=path, args=FLAGS)
 
 
 def open_page(page: Page, url: str) -> None:

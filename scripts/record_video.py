@@ -5,7 +5,6 @@ photograph, a non-digit and a correction. All of it is real: the commands run in
 repository, their output is shown as it comes, faster, and the page is the app's, in Chromium.
 """
 
-import base64
 import io
 import os
 import shutil
@@ -19,53 +18,47 @@ from pathlib import Path
 
 import pyte
 from PIL import Image
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, ScreencastFrame, expect, sync_playwright
 
 from scripts.browser import draw, draw_number, launch_chromium, open_page
 from scripts.serve import ROOT, serve_app
 from scripts.strokes import FOUR, HOUSE, SEVEN, TWO, ZERO
 
 VIDEO = ROOT / "docs" / "demo.webp"
-SIZE = {"width": 1040, "height": 940}  # of the browser's window
-SHOWN_SIZE = (640, 578)  # of the video
+WINDOW = {"width": 1040, "height": 940}
+SIZE = {"width": 640, "height": 640}  # which the video fits into
 FRAME = 1 / 6  # seconds
 SPEED = 20  # of the terminal
 COLUMNS, ROWS = 84, 26  # of the terminal
-ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": "84"}
+ENVIRONMENT = os.environ | {"HF_HUB_OFFLINE": "1", "PYTHONUNBUFFERED": "1", "COLUMNS": str(COLUMNS)}
 TRAIN = "python train.py --dataset_name tests/mnist --max_steps 100 --logging_steps 20"
-SERVE = "CORRECTIONS_DIR=corrections python app.py"
+SERVE, IS_SERVING = "CORRECTIONS_DIR=corrections python app.py", "Streamable HTTP URL"
 ONE_OR_SEVEN = [[(34, 34), (58, 14), (50, 86)]]  # a flag so long that the answer may be wrong
 TERMINAL = f"""<body style="margin: 0; font: 19px/1.5 monospace; background: #0f172a; color: white">
-<pre style="margin: 24px 28px; font: inherit"></pre>
+<pre style="margin: 24px 28px; font: inherit">$ COMMAND</pre>
 <p style="position: fixed; right: 28px; bottom: 4px; color: #94a3b8">
 Output {SPEED} times as fast as it was</p></body>"""
 # Headless browsers show no pointer: a ring follows it.
-POINTER = """addEventListener("DOMContentLoaded", () => {
-  const ring = document.body.appendChild(document.createElement("div"));
-  ring.style = "position: fixed; z-index: 9999; width: 18px; height: 18px; margin: -11px;" +
-    "border: 2px solid #f59e0b; border-radius: 50%; pointer-events: none; left: -50px";
-  addEventListener("pointermove", (event) => {
-    ring.style.left = event.clientX + "px";
-    ring.style.top = event.clientY + "px";
-  }, true);
-});"""
+POINTER = """addEventListener("pointermove", ({ clientX, clientY }) => {
+  window.ring ??= document.body.appendChild(document.createElement("div"));
+  ring.style = `position: fixed; left: ${clientX}px; top: ${clientY}px; margin: -11px;
+    z-index: 9999; width: 18px; height: 18px; border: 2px solid #f59e0b; border-radius: 50%;
+    pointer-events: none`;
+}, true);"""
 
 
 class Recorder:
     """Keeps what a page shows, at the moments of the video, which may run faster than the page."""
 
     def __init__(self, page: Page):
-        self.shots: dict[int, str] = {}  # a PNG in base64, by the number of the video's frame
+        self.shots: dict[int, bytes] = {}  # a JPEG, by the number of the video's frame
         self.speed, self.clock, self.video = 1, time.time(), 0.0  # seconds of page and video
-        self.session = page.context.new_cdp_session(page)
-        self.session.on("Page.screencastFrame", self.keep)
-        self.session.send("Page.startScreencast", {"format": "png"})
+        page.screencast.start(on_frame=self.keep, size=SIZE, quality=100)
 
-    def keep(self, event: dict) -> None:
-        """Take what the page shows after a change, and ask for the next."""
-        self.session.send("Page.screencastFrameAck", {"sessionId": event["sessionId"]})
-        self.pass_time(event["metadata"]["timestamp"])
-        self.shots[int(self.video / FRAME)] = event["data"]
+    def keep(self, shot: ScreencastFrame) -> None:
+        """Take what the page shows after a change."""
+        self.pass_time(shot["timestamp"] / 1000)
+        self.shots[int(self.video / FRAME)] = shot["data"]
 
     def pass_time(self, now: float) -> None:
         """Move the video on to this moment of the page."""
@@ -82,36 +75,30 @@ class Recorder:
         places = sorted(self.shots)
         ends = pairwise([*places, places[-1] + 2 / FRAME])
         durations = [round(1000 * FRAME * (end - start)) for start, end in ends]
-        files = [io.BytesIO(base64.b64decode(self.shots[place])) for place in places]
-        first, *others = (Image.open(file).convert("RGB").resize(SHOWN_SIZE) for file in files)
+        first, *others = (Image.open(io.BytesIO(self.shots[place])) for place in places)
         options = {"duration": durations, "loop": 0, "quality": 30, "method": 6}
         first.save(path, save_all=True, append_images=others, **options)
         print(f"{path}: {sum(durations) / 1000:.0f} s, {path.stat().st_size / 1e6:.2f} MB")
 
 
-def show_terminal(page: Page, command: str, folder: Path, until: str = "") -> None:
-    """Show a command and what it prints in a folder, until it ends or has printed `until`.
+def show_terminal(page: Page, command: str, folder: Path) -> None:
+    """Show a command and what it prints in a folder, until it ends or the app is serving.
 
     The command is "python ...", run by this interpreter, after variables if there are any.
     """
-    page.set_content(TERMINAL)
+    page.set_content(TERMINAL.replace("COMMAND", command))
     screen = pyte.Screen(COLUMNS, ROWS)
     screen.set_mode(pyte.modes.LNM)  # a line feed begins a new line
-    stream = pyte.ByteStream(screen)
-
-    def show(piece: bytes) -> str:
-        stream.feed(piece)
-        text = "\n".join(line.rstrip() for line in screen.display)
-        page.evaluate("text => document.querySelector('pre').textContent = text", text)
-        return text
-
-    show(f"$ {command}\n".encode())
+    stream, text = pyte.ByteStream(screen), f"$ {command}\n"
+    stream.feed(text.encode())
     words = ["env", *command.replace("python", sys.executable).split()]
     pipe = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "bufsize": 0}
     with subprocess.Popen(words, cwd=folder, env=ENVIRONMENT, **pipe) as process:
         while piece := process.stdout.read(65536):
-            text = show(piece)
-            if until and until in text:
+            stream.feed(piece)
+            text = "\n".join(screen.display)
+            page.evaluate("text => document.querySelector('pre').textContent = text", text)
+            if IS_SERVING in text:
                 process.terminate()
     if process.returncode not in (0, -signal.SIGTERM):
         raise RuntimeError(f"{command} failed:\n{text}")
@@ -145,7 +132,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as copy, sync_playwright() as playwright:
         ignored = shutil.ignore_patterns(".*", "mnist-cnn", "docs")
         folder = shutil.copytree(ROOT, Path(copy) / "digits", ignore=ignored)
-        page = launch_chromium(playwright).new_page(viewport=SIZE)
+        page = launch_chromium(playwright).new_page(viewport=WINDOW)
         page.add_init_script(POINTER)
         with serve_app(folder=folder, CORRECTIONS_DIR=copy) as (url, _):
             open_page(page, url)
@@ -156,7 +143,7 @@ def main() -> None:
             click(page, "#answer .tiles button:first-child")
             recorder.run_at(SPEED)
             show_terminal(page, TRAIN, folder)
-            show_terminal(page, SERVE, folder, until="Streamable HTTP URL")
+            show_terminal(page, SERVE, folder)
             recorder.run_at(1)
             open_page(page, url)
             show_more(page)

@@ -29,8 +29,7 @@ def serve_app(
     with socket.create_server(("127.0.0.1", 0)) as free:
         port = free.getsockname()[1]
     url = f"http://127.0.0.1:{port}"
-    own = {"GRADIO_SERVER_PORT": str(port), "GRADIO_ANALYTICS_ENABLED": "False"}
-    options = {"cwd": folder, "env": os.environ | own | environment}
+    options = {"cwd": folder, "env": os.environ | {"GRADIO_SERVER_PORT": str(port)} | environment}
     with log.open("w") as output:
         app = popen([sys.executable, "app.py"], stdout=output, stderr=output, **options)
     try:

@@ -53,12 +53,11 @@ def sent_by_sheet(drawing: Image.Image) -> bytes:
     """A drawing on the sheet as the PNG that ui/sheet.js sends: its ink, with a margin, reduced."""
     ink = drawing.crop(ImageOps.invert(drawing.convert("L")).getbbox())
     whole = ImageOps.expand(ink, MARGIN, "white")
-    scale = min(1, SENT_HEIGHT / whole.height)
-    size = [round(scale * side) for side in whole.size]
-    return encode(whole.resize(size, Image.Resampling.BILINEAR), "PNG")
+    whole.thumbnail((whole.width, SENT_HEIGHT), Image.Resampling.BILINEAR, reducing_gap=None)
+    return encode(whole)
 
 
-def encode(image: Image.Image, kind: str, **options: object) -> bytes:
+def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
     """An image as a file's content."""
     file = io.BytesIO()
     image.save(file, kind, **options)

@@ -21,7 +21,6 @@ from functools import cached_property
 from hashlib import sha1
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import parse_qs
 
 import uvicorn
 from starlette.applications import Starlette
@@ -42,7 +41,7 @@ class Commit:
 
     @cached_property
     def rows(self) -> dict[str, dict[str, Any]]:
-        """The files and folders, each as the tree and paths-info endpoints describe it."""
+        """The files and folders, each as the tree endpoint describes it."""
         rows = {}
         for path, content in sorted(self.files.items()):
             for folder in map(str, PurePosixPath(path).parents[:-1]):  # the last is the root
@@ -56,10 +55,6 @@ def refusal(status: int, message: str, code: str = "", **headers: str) -> HTTPEx
     """An error; X-Error-Code is what makes the client raise the exception class that fits."""
     headers |= {"X-Error-Message": message, "X-Error-Code": code}
     return HTTPException(status, message, headers)
-
-
-async def answer_refusal(request: Request, error: HTTPException) -> Response:
-    return JSONResponse({"error": error.detail}, error.status_code, error.headers)
 
 
 @dataclass
@@ -126,12 +121,6 @@ class Hub:
             raise refusal(404, "Invalid rev id", "RevisionNotFound")
         return found[-1]
 
-    async def whoami(self, request: Request) -> Response:
-        if not (user := self.user(request)):
-            raise refusal(401, "Invalid username or password.")
-        auth = {"type": "access_token", "accessToken": {"displayName": "test"}}
-        return JSONResponse({"type": "user", "name": user, "orgs": [], "auth": auth})
-
     async def info(self, request: Request) -> Response:
         commit, repo = self.commit(request), self.repo(request)
         files = [{"rfilename": path} for path in commit.files]
@@ -151,11 +140,6 @@ class Hub:
         recursive = request.query_params.get("recursive") == "true"
         return JSONResponse([row for path, row in rows.items() if recursive or "/" not in path])
 
-    async def paths_info(self, request: Request) -> Response:
-        paths = parse_qs((await request.body()).decode()).get("paths", [])
-        rows = self.commit(request).rows
-        return JSONResponse([rows[path] for path in paths if path in rows])
-
     async def resolve(self, request: Request) -> Response:
         commit, path = self.commit(request), request.path_params["path"]
         headers = {"X-Repo-Commit": commit.sha}
@@ -174,11 +158,8 @@ class Hub:
         repo = f"{wanted.get('type', 'model')}s/{owner}/{wanted['name']}"
         status = 409 if repo in self.repos else 200  # the client reads `url` from both
         self.put(repo, {})
-        return JSONResponse({"url": self.page(repo)}, status)
-
-    def page(self, repo: str) -> str:
-        """The web page of a repo; the clients parse it to learn its type and id."""
-        return f"{self.url}/{repo.removeprefix('models/')}"
+        # The clients parse it to learn the repo's type and id.
+        return JSONResponse({"url": f"{self.url}/{repo.removeprefix('models/')}"}, status)
 
     async def validate_yaml(self, request: Request) -> Response:
         return JSONResponse({"errors": [], "warnings": []})
@@ -201,7 +182,7 @@ class Hub:
         _, *files = (json.loads(line)["value"] for line in body.splitlines())  # after the header
         changes = {file["path"]: base64.b64decode(file["content"]) for file in files}
         sha = self.put(repo, changes).sha
-        url = f"{self.page(repo)}/commit/{sha}"
+        url = f"{self.url}/{repo.removeprefix('models/')}/commit/{sha}"
         return JSONResponse({"success": True, "commitOid": sha, "commitUrl": url})
 
 
@@ -210,7 +191,6 @@ def make_app(hub: Hub) -> Starlette:
     routes = [
         ("GET", resolve, hub.resolve),  # the URL of a model names no kind
         ("GET", "/{kind}" + resolve, hub.resolve),
-        ("GET", "/api/whoami-v2", hub.whoami),
         ("POST", "/api/repos/create", hub.create),
         ("POST", "/api/validate-yaml", hub.validate_yaml),
         ("GET", api, hub.info),
@@ -218,14 +198,11 @@ def make_app(hub: Hub) -> Starlette:
         ("GET", api + "/auth-check/write", hub.auth_check),
         ("GET", api + "/tree/{rev}", hub.tree),
         ("GET", api + "/tree/{rev}/{path:path}", hub.tree),
-        ("POST", api + "/paths-info/{rev}", hub.paths_info),
         ("POST", api + "/preupload/{rev}", hub.preupload),
         ("POST", api + "/commit/{rev}", hub.add_commit),
     ]
-    return Starlette(
-        routes=[Route(path, endpoint, methods=[method]) for method, path, endpoint in routes],
-        exception_handlers={HTTPException: answer_refusal},
-    )
+    routes = [Route(path, endpoint, methods=[method]) for method, path, endpoint in routes]
+    return Starlette(routes=routes)
 
 
 @contextmanager

@@ -1,16 +1,21 @@
-"""The app's page in a browser: visits, a pen, what is expected of an answer; images to give it."""
+"""The app's page in a browser: visits, a pen, what is expected of an answer; an image for it."""
 
-import io
-import json
+import asyncio
 import re
-import urllib.request
+from collections.abc import Coroutine
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 
+import httpx
+import numpy as np
 from PIL import Image, ImageDraw
 from playwright.sync_api import Page, expect
 
+from scripts.browser import on_screen, open_page
+
 INVITATION = "What is read appears here"
 TOUCH = {"has_touch": True, "is_mobile": True}
+PHONE = TOUCH | {"width": 360, "height": 740}
 PIXELS = "canvas => canvas.toDataURL()"
 # Notes every place on the page where the sheet is seen, and what covers it.
 WATCH_CANVAS = """
@@ -41,21 +46,22 @@ CORNERS = {
     "9": "185,85 140,55 100,85 110,130 155,135 185,85 180,160 165,235",
 }
 STROKES = {
-    digit: [[tuple(map(int, xy.split(","))) for xy in stroke.split()] for stroke in text.split(";")]
+    digit: [np.array([xy.split(",") for xy in path.split()], float) for path in text.split(";")]
     for digit, text in CORNERS.items()
 }
 
 
 @contextmanager
-def visit(context, url, width=1280, height=900, color_scheme="light", server_fails=False):
+def visit(who, url, width=1280, height=900, server_fails=False, time_stands=False, **options):
     """The page, whose `asked` are the functions of the server that it calls.
 
+    `who` is a browser for somebody who comes for the first time, a context for one who comes again.
     At its end: no error in the console, no request elsewhere, the sheet unmoved. Of a failed
-    request the browser itself notes an error: `server_fails` allows that.
+    request the browser itself notes an error: `server_fails` allows that. Where `time_stands`, the
+    page's clock goes on by `page.clock` alone.
     """
-    with context.new_page() as page:
+    with who.new_page(**options) as page:
         page.set_viewport_size({"width": width, "height": height})
-        page.emulate_media(color_scheme=color_scheme)
         problems, page.asked = [], []
         elsewhere = re.compile(r"^https?://(?!127\.0\.0\.1[:/])")
 
@@ -70,41 +76,44 @@ def visit(context, url, width=1280, height=900, color_scheme="light", server_fai
         if not server_fails:
             page.on("console", lambda m: m.type == "error" and problems.append(m.text))
         page.add_init_script(WATCH_CANVAS)
-        page.goto(url)
-        page.locator("#sheet canvas").wait_for()
+        if time_stands:
+            page.clock.install(time=0)
+        open_page(page, url)
+        if time_stands:
+            page.clock.pause_at(86400)
         yield page
         assert not problems
-        assert len(page.evaluate("[...places]")) == 1
+        assert len(page.evaluate("[...places]")) <= 1  # none where the page was left
         assert page.evaluate("[...covers]") == []
         assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
-def place(page: Page, x: float, y: float) -> tuple[float, float]:
-    """Where in the window a point of the sheet's middle, 280x280, is."""
-    box = page.locator("#sheet canvas").bounding_box()
-    unit = box["height"] / 280
-    return box["x"] + box["width"] / 2 + (x - 140) * unit, box["y"] + y * unit
+def place(page: Page, points: list) -> np.ndarray:
+    """Where in the window a point, or points, of the sheet's middle, 280x280, are."""
+    return on_screen(page, np.add(points, (70, 0)) / 2.8)
+
+
+def drag(page: Page, first: tuple, *points: tuple, steps: int = 1) -> None:
+    """Move the mouse, its button pressed, along points of the window."""
+    page.mouse.move(*first)
+    page.mouse.down()
+    for point in points:
+        page.mouse.move(*point, steps=steps)
+    page.mouse.up()
 
 
 def draw(page: Page, strokes: list) -> None:
     """Draw with the mouse, stroke after stroke."""
     for stroke in strokes:
-        first, *points = [place(page, *point) for point in stroke]
-        page.mouse.move(*first)
-        page.mouse.down()
-        for point in points:
-            page.mouse.move(*point)
-        page.mouse.up()
+        drag(page, *place(page, stroke))
 
 
 def write(page: Page, number: str, width: float, gap: float) -> None:
     """Write digits of that width side by side on the sheet's middle, 420x280, with a gap."""
     left = 140 - (len(number) * width + (len(number) - 1) * gap) / 2
     for index, digit in enumerate(number):
-        corner, scale = left + index * (width + gap), width / 140
-        for stroke in STROKES[digit]:
-            points = [(corner + (x - 70) * scale, 140 + (y - 140) * scale) for x, y in stroke]
-            draw(page, [points])
+        start = left + index * (width + gap), 140
+        draw(page, [(path - (70, 140)) * width / 140 + start for path in STROKES[digit]])
 
 
 def clear(page: Page) -> None:
@@ -128,26 +137,17 @@ def expect_number(page: Page, number: str) -> None:
 
 def call_server(url: str, component: str, function: str, data: object) -> object:
     """What the app answers when the script of a part of its page calls a function."""
-    with urllib.request.urlopen(f"{url}/config") as response:
-        parts = json.load(response)["components"]
+    parts = httpx.get(f"{url}/config", timeout=60).json()["components"]
     (part,) = [part["id"] for part in parts if part["props"].get("elem_id") == component]
     call = {"data": data, "fn_name": function, "component_id": part, "session_hash": "test"}
-    return json.loads(post(f"{url}/gradio_api/component_server/", call))
+    answer = httpx.post(f"{url}/gradio_api/component_server/", json=call, timeout=60)
+    return answer.raise_for_status().json()
 
 
-def post(url: str, body: object) -> bytes:
-    """What is answered to JSON."""
-    headers = {"Content-Type": "application/json"}
-    request = urllib.request.Request(url, json.dumps(body).encode(), headers)
-    with urllib.request.urlopen(request) as response:
-        return response.read()
-
-
-def encode(image: Image.Image, kind: str = "PNG", **options) -> bytes:
-    """The image as a file."""
-    file = io.BytesIO()
-    image.save(file, kind, **options)
-    return file.getvalue()
+def run_apart(coroutine: Coroutine) -> object:
+    """As `asyncio.run`, in a thread: in this one runs the event loop of Playwright."""
+    with ThreadPoolExecutor(1) as thread:
+        return thread.submit(asyncio.run, coroutine).result()
 
 
 def seven(background: int = 255, ink: int = 0) -> Image.Image:

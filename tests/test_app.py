@@ -1,10 +1,8 @@
 """The app as visitors use it in a browser."""
 
 import asyncio
-import base64
 import json
 import re
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -12,6 +10,7 @@ from axe_playwright_python.sync_playwright import Axe
 from PIL import Image, ImageOps
 from playwright.sync_api import expect
 
+from benchmarks.common import data_url
 from conftest import ROOT
 from page import (
     INVITATION,
@@ -19,15 +18,17 @@ from page import (
     STROKES,
     TOUCH,
     clear,
+    drag,
     draw,
-    encode,
     expect_digit,
     expect_number,
     place,
+    run_apart,
     seven,
     visit,
     write,
 )
+from scripts.strokes import encode
 from ui.batcher import batched
 
 HAS_YELLOW = """() => {
@@ -77,10 +78,11 @@ def test_the_number_comes_while_the_pen_is_down_and_sentences_when_it_rests(page
             .observe(status, { subtree: true, childList: true, characterData: true });
     }""")
     line = page.locator("#answer .line")
-    page.mouse.move(*place(page, 80, 60))
+    start, *corners = place(page, [(80, 60), (200, 60), (125, 235)])
+    page.mouse.move(*start)
     page.mouse.down()
-    for x, y in (200, 60), (125, 235):  # a 1 on its side, and then a 7
-        page.mouse.move(*place(page, x, y), steps=10)
+    for corner in corners:  # a 1 on its side, and then a 7
+        page.mouse.move(*corner, steps=10)
         page.wait_for_timeout(700)
         expect(line).to_have_css("opacity", "0")
     expect_digit(page, 7)
@@ -101,8 +103,8 @@ def test_undo_redo_and_clear_by_button_and_by_key(page):
         draw(page, [stroke])
         drawings.append(canvas.evaluate(PIXELS))
     press = page.keyboard.press
-    keys = ("Control+y 1", "Control+Shift+z 2", "Backspace 1", "Control+y 2", "Control+z 1")
-    for step in ("click 1", "click 0", *keys, "Control+y 2"):
+    keys = "Control+y 1, Control+Shift+z 2, Backspace 1, Control+y 2, Control+z 1, Control+y 2"
+    for step in f"click 1, click 0, {keys}".split(", "):
         key, strokes = step.split()
         undo.click() if key == "click" else press(key)
         assert canvas.evaluate(PIXELS) == drawings[int(strokes)]
@@ -115,30 +117,18 @@ def test_undo_redo_and_clear_by_button_and_by_key(page):
         press("Control+z")
         assert canvas.evaluate(PIXELS) == drawings[2]
         expect_digit(page, 4)
-    page.evaluate("document.body.append(document.createElement('textarea'))")
-    page.locator("body > textarea").fill("12")  # but in a field of text
-    press("Backspace")
-    expect(page.locator("body > textarea")).to_have_value("1")
-    assert canvas.evaluate(PIXELS) == drawings[2]
-    page.evaluate("document.querySelector('body > textarea').remove()")
 
 
 def test_a_stroke_that_begins_beside_the_sheet_is_drawn_from_its_edge(page):
     box = page.locator("#sheet canvas").bounding_box()
     x = box["x"] + box["width"] / 2
-    page.mouse.move(x, box["y"] - 15)
-    page.mouse.down()
-    page.mouse.move(x, box["y"] + 0.8 * box["height"], steps=8)
-    page.mouse.up()
+    drag(page, (x, box["y"] - 15), (x, box["y"] + 0.8 * box["height"]), steps=8)
     expect_digit(page, 1)
     dark = "canvas => canvas.getContext('2d').getImageData(420, 2, 1, 1).data[0] < 50"
     assert page.locator("#sheet canvas").evaluate(dark)
     page.keyboard.press("Delete")
     for y in (box["y"] - 200, box["y"] + box["height"] + 40):  # a text far away, and a button
-        page.mouse.move(box["x"] + 20, y)
-        page.mouse.down()
-        page.mouse.move(x, box["y"] + box["height"] / 2, steps=8)
-        page.mouse.up()
+        drag(page, (box["x"] + 20, y), (x, box["y"] + box["height"] / 2), steps=8)
     expect(page.get_by_role("button", name="Clear", exact=True)).to_be_disabled()
 
 
@@ -152,11 +142,10 @@ def swipe(page, *points) -> None:
 
 
 def test_a_finger_draws_also_from_beside_the_sheet_and_does_not_scroll(app_url, browser):
-    with browser.new_context(**TOUCH) as context, visit(context, app_url, 360, 640) as page:
+    with visit(browser, app_url, 360, 640, **TOUCH) as page:
         assert page.evaluate("document.documentElement.scrollHeight") > 700  # it could scroll
-        for (x0, y0), (x1, y1) in [[(80, 60), (200, 60)], [(200, 60), (125, 235)]]:
-            steps = np.linspace(0, 1, 11)
-            swipe(page, *(place(page, x0 + s * (x1 - x0), y0 + s * (y1 - y0)) for s in steps))
+        for stroke in ([(80, 60), (200, 60)], [(200, 60), (125, 235)]):
+            swipe(page, *place(page, np.linspace(*stroke, 11)))
         expect_digit(page, 7)
         page.keyboard.press("Delete")
         box = page.locator("#sheet canvas").bounding_box()
@@ -166,24 +155,22 @@ def test_a_finger_draws_also_from_beside_the_sheet_and_does_not_scroll(app_url, 
         assert page.evaluate("scrollY") == 0
 
 
-HAND_OVER = """([base64, name, type, event]) => {
-  const bytes = Uint8Array.from(atob(base64), (c) => c.charCodeAt(0));
-  const data = new DataTransfer();
-  data.items.add(new File([bytes], name, { type }));
-  const options = { bubbles: true, cancelable: true };
-  document.querySelector("h1").dispatchEvent(
-    event === "drop" ? new DragEvent("drop", { ...options, dataTransfer: data })
-                     : new ClipboardEvent("paste", { ...options, clipboardData: data }));
+COPY = """async (url) => {
+  const file = await (await fetch(url)).blob();
+  await navigator.clipboard.write([new ClipboardItem({ [file.type]: file })]);
 }"""
 
 
 def hand_over(page, how, content, name="7.png", kind="image/png") -> None:
-    """Give a file to the page: chosen, or dropped or pasted on its title."""
+    """Give a file to the page: chosen, dropped on its title, or, a PNG, pasted."""
+    file = {"name": name, "mimeType": kind, "buffer": content}
     if how == "choose":
-        file = {"name": name, "mimeType": kind, "buffer": content}
         page.locator("#sheet input[type=file]").set_input_files(file)
+    elif how == "drop":
+        page.locator("h1").drop({"files": file})
     else:
-        page.evaluate(HAND_OVER, [base64.b64encode(content).decode(), name, kind, how])
+        page.evaluate(COPY, data_url(content))
+        page.keyboard.press("Control+v")
 
 
 def test_an_image_can_be_dropped_pasted_or_chosen_and_written_on(page):
@@ -261,14 +248,12 @@ def test_the_answer_to_an_earlier_input_never_comes_late(page):
         draw(page, STROKES["3"])
     page.keyboard.press("Delete")
     hand_over(page, "drop", encode(seven()))
-    shown = []
-    page.expose_function("note", lambda text: shown.append(text))
     page.evaluate("""() => new MutationObserver(() =>
-        note(document.querySelector("#answer .top").textContent)
+        (window.shown ??= []).push(document.querySelector("#answer .top").textContent)
     ).observe(document.querySelector("#answer"), { subtree: true, childList: true })""")
     page.unroute("**/component_server/")
     expect_digit(page, 7)
-    assert "3" not in shown
+    assert "3" not in page.evaluate("shown")
 
 
 def test_the_server_fails_and_comes_back(app_url, context):
@@ -290,15 +275,11 @@ def test_the_server_fails_and_comes_back(app_url, context):
 
 
 def test_who_finds_a_hundred_waiting_is_told_so_and_the_hundred_get_their_own_answers():
-    def double(numbers: list[int]) -> list[dict]:
-        return [{"double": 2 * number} for number in numbers]
-
     async def ask_at_once() -> list[dict]:
-        ask = batched(double, {"busy": True})
+        ask = batched(lambda numbers: [{"double": 2 * n} for n in numbers], {"busy": True})
         return await asyncio.gather(*map(ask, range(130)))
 
-    with ThreadPoolExecutor(1) as thread:  # in this one runs the loop of the browser
-        answers = thread.submit(asyncio.run, ask_at_once()).result()
+    answers = run_apart(ask_at_once())
     assert answers[:100] == [{"double": 2 * number} for number in range(100)]
     assert all(answer["busy"] for answer in answers[100:])
 
@@ -319,15 +300,6 @@ def test_examples_are_read_as_their_names_say(page):
     assert not guess or int(guess[1]) >= 30
 
 
-def test_what_is_left_out_of_a_number_is_said(page):
-    plus = [[(90, 150), (190, 150)], [(140, 100), (140, 200)]]
-    for left, strokes in ((-95, STROKES["4"]), (30, plus), (155, STROKES["7"])):
-        draw(page, [[(left + 0.8 * x, 28 + 0.8 * y) for x, y in stroke] for stroke in strokes])
-    left_out = re.compile(r"Confidence: .*\s+A sign was left out: only digits are read.")
-    expect(page.locator("#answer .line")).to_have_text(left_out)
-    expect(page.locator("#answer .top")).to_have_text("4 7")
-
-
 MOVES = """() => {
   window.moves = new Set();
   (function look() {
@@ -336,24 +308,21 @@ MOVES = """() => {
     requestAnimationFrame(look);
   })();
 }"""
-SCROLLED = """() => {
-  window.scrolled = new Promise((end) => addEventListener("scrollend", () => end(scrollY)));
-}"""
+SCROLLED = "addEventListener('scrollend', () => (window.scrolled = scrollY))"
 
 
-@pytest.mark.parametrize(
-    "width, height, options",
-    [
-        (1280, 800, {}),
-        (360, 740, TOUCH),
-        (740, 360, TOUCH),  # held sideways
-        (640, 400, {"device_scale_factor": 2}),  # enlarged to 200%
-    ],
+SCREENS = (
+    (1280, 800, {}),
+    (360, 740, TOUCH),
+    (740, 360, TOUCH),  # held sideways
+    (640, 400, {"device_scale_factor": 2}),  # enlarged to 200%
 )
-def test_on_every_screen_sheet_and_answer_are_seen_together_and_nothing_moves(
-    app_url, browser, width, height, options
-):
-    with browser.new_context(**options) as context, visit(context, app_url, width, height) as page:
+
+
+@pytest.mark.parametrize("width, height, options", SCREENS)
+def test_on_every_screen_nothing_moves(app_url, browser, width, height, options):
+    """Sheet and answer are seen together."""
+    with visit(browser, app_url, width, height, **options) as page:
         sheet, answer = page.locator("#sheet canvas"), page.locator("#answer .verdict")
         box, beside = sheet.bounding_box(), answer.bounding_box()
         assert box["height"] <= 0.7 * height
@@ -367,16 +336,15 @@ def test_on_every_screen_sheet_and_answer_are_seen_together_and_nothing_moves(
         page.evaluate(SCROLLED)
         x, y = beside["x"] + 50, beside["y"] + 70
         swipe(page, *((x, y - 5 * step) for step in range(14)))
-        assert page.evaluate("scrolled") > 30
+        page.wait_for_function("window.scrolled > 30")
 
         page.evaluate(MOVES)
-        for _ in range(2):
-            write(page, "407", 90, 12)
-            expect_number(page, "407")
-            for _ in range(4):
-                page.keyboard.press("Control+z")
-            expect(page.locator("#answer .tiles button")).to_have_count(0)
-            expect(page.locator("#answer .line")).to_have_css("opacity", "1")
+        write(page, "407", 90, 12)
+        expect_number(page, "407")
+        for _ in range(4):
+            page.keyboard.press("Control+z")
+        expect(page.locator("#answer .tiles button")).to_have_count(0)
+        expect(page.locator("#answer .line")).to_have_css("opacity", "1")
         assert len(page.evaluate("[...moves]")) == 4
 
         page.locator("#examples button").last.click()  # scrolls down to it
@@ -395,7 +363,6 @@ def share(page, how) -> str:
 
 
 def test_what_is_written_is_copied_saved_and_linked_to(page, app_url, context):
-    context.grant_permissions(["clipboard-read", "clipboard-write"])
     write(page, "42", 110, 15)
     expect_number(page, "42")
     assert share(page, "Copy what") == "42"
@@ -448,42 +415,34 @@ def test_games(page):
     expect(status).to_have_text(re.compile(f"took your {target} for {other}"))
 
 
-def check(page, *disabled: str) -> None:
-    """Nothing shuts people out, by the rules of axe but for those disabled."""
-    options = {"rules": {rule: {"enabled": False} for rule in disabled}}
-    plots = [".plot button"]  # Gradio puts one without a name around each
-    results = Axe().run(page, {"exclude": [plots]}, options)
+def check(page, scheme: str) -> None:
+    """Nothing shuts people out, by the rules of axe; in the dark theme by those of colours."""
+    # Chromium focuses regions that scroll by itself; Gradio puts a nameless button around plots.
+    options = {"rules": {"scrollable-region-focusable": {"enabled": False}}}
+    if scheme == "dark":  # where the elements are the same, and the other rules take long
+        options = {"runOnly": ["color-contrast", "link-in-text-block"]}
+    results = Axe().run(page, {"exclude": [[".plot button"]]}, options)
     assert not results.response["violations"], results.generate_report()
 
 
-RING = """() => {
-  const { outlineStyle, outlineWidth } = getComputedStyle(document.activeElement);
-  return [document.activeElement.tagName, outlineStyle, outlineWidth].join(" ");
-}"""
-IN_FORCED_COLORS = """() => {
-  const looks = (name) => {
-    const { color, backgroundColor } = getComputedStyle(document.querySelector(name));
-    return color + backgroundColor;
-  };
-  const bar = getComputedStyle(document.querySelector("#answer .best i")).backgroundImage;
-  const alike = ["#answer .tiles [aria-pressed=%]", "[role=tab][aria-selected=%]"]
-    .filter((name) => looks(name.replace("%", true)) === looks(name.replace("%", false)));
-  return [bar !== "none", alike];
-}"""
+RING = """document.activeElement.tagName
+  + getComputedStyle(document.activeElement).outline.replace(/rgb.*\\)/, "")"""
+COLOURS = "element => getComputedStyle(element).color + getComputedStyle(element).backgroundColor"
 
 
-def test_for_everyone_and_the_same_in_both_themes(app_url, context):
+def test_for_everyone_and_the_same_in_both_themes(app_url, browser):
+    accuracy = json.loads((ROOT / "model" / "eval_results.json").read_text())["eval_accuracy"]
     drawings = set()
     for scheme in ("light", "dark"):
-        with visit(context, app_url, color_scheme=scheme) as page:
+        with visit(browser, app_url, color_scheme=scheme) as page:
             background = page.evaluate("getComputedStyle(document.body).backgroundColor")
             assert (background == "rgb(255, 255, 255)") == (scheme == "light")
-            check(page)
+            check(page, scheme)
             write(page, "407", 90, 12)
             expect_number(page, "407")
             drawings.add(page.locator("#sheet canvas").evaluate(PIXELS))
             expect(page.locator("#answer .line")).to_have_css("opacity", "1")
-            check(page)
+            check(page, scheme)
             four = re.compile("4, (more than )?[0-9.]+ percent")
             expect(page.locator("#answer").get_by_role("button", name=four)).to_have_count(1)
             page.locator("#answer .tiles button").first.click()
@@ -499,19 +458,15 @@ def test_for_everyone_and_the_same_in_both_themes(app_url, context):
             rings = {ring for ring in rings if not ring.startswith("BODY")}  # between two rounds
             assert rings == {f"{tag} solid 3px" for tag in ("A", "BUTTON", "CANVAS", "SUMMARY")}
 
-            page.emulate_media(forced_colors="active")
-            assert page.evaluate(IN_FORCED_COLORS) == [True, []]
-            page.emulate_media(forced_colors="none")
             page.get_by_role("tab", name="About the model").click()
+            expect(page.locator("body")).to_contain_text(f"{accuracy:.2%}")
             page.get_by_role("button", name="Details").click()
             expect(page.locator(".plot img")).to_have_count(4)
-            check(page, "scrollable-region-focusable")  # Chromium focuses these by itself
+            check(page, scheme)
+
+            page.emulate_media(forced_colors="active")
+            expect(page.locator("#answer .best i")).not_to_have_css("background-image", "none")
+            for one in "#answer .tiles [aria-pressed={}]", "[role=tab][aria-selected={}]":
+                states = [page.locator(one.format(is_on)).first for is_on in ("true", "false")]
+                assert states[0].evaluate(COLOURS) != states[1].evaluate(COLOURS)
     assert len(drawings) == 1
-
-
-def test_about_tab_shows_the_figures_on_three_screens_of_a_phone(app_url, browser):
-    accuracy = json.loads((ROOT / "model" / "eval_results.json").read_text())["eval_accuracy"]
-    with browser.new_context(**TOUCH) as context, visit(context, app_url, 360, 740) as page:
-        page.get_by_role("tab", name="About the model").click()
-        expect(page.locator("body")).to_contain_text(f"{accuracy:.2%}")
-        assert page.evaluate("document.documentElement.scrollHeight") <= 3 * 740

@@ -156,19 +156,15 @@ def test_mnist_passes_through(digits, pixels, model):
     assert np.array_equal(*predicted)
 
 
-@pytest.mark.parametrize(
-    "image",
-    [
+def test_blank_is_blank():
+    for image in (
         WHITE,
         Image.new("RGB", (1, 1), "red"),
-        Image.new("RGBA", (40, 60), (0, 0, 0, 0)),
+        Image.new("RGBA", (40, 60)),  # transparent
         Image.fromarray(np.uint8(np.random.default_rng(0).normal(200, 4, (200, 200)))),
         Image.linear_gradient("L"),
-    ],
-    ids=["white", "one pixel", "transparent", "noise", "gradient"],
-)
-def test_blank_is_blank(image):
-    assert not frame(image).any()
+    ):
+        assert not frame(image).any(), image
 
 
 @pytest.mark.parametrize("nonsense", [np.zeros(7), np.zeros((0, 5)), [None], np.zeros((9, 9, 9))])

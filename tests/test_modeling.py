@@ -29,14 +29,6 @@ def test_has_every_named_layer_and_at_most_half_a_million_parameters_for_digits(
     assert 0.05 < model(torch.rand(64, 1, 28, 28)).logits.std().item() < 20
 
 
-def test_a_line_gives_logits_of_each_fourth_column():
-    model = MnistForImageClassification(TINY).eval()
-    line = torch.rand(2, 1, 32, 200)
-    logits = model.read_lines(line)
-    assert logits.shape == (2, 50, 11)
-    assert torch.equal(model(torch.rand(2, 1, 28, 28), lines=line).line_logits, logits)
-
-
 def test_one_hot_soft_and_index_labels_give_categorical_cross_entropy():
     model = MnistForImageClassification(TINY).eval()
     pixel_values, index = torch.rand(5, 1, 28, 28), torch.tensor([3, 1, 4, 1, 9])

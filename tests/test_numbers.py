@@ -6,8 +6,8 @@ from PIL import Image, ImageOps
 from transformers import pipeline
 
 from benchmarks.common import data_url
-from page import encode
 from pipeline_mnist import NumberRecognitionPipeline
+from scripts.strokes import encode
 from ui.reading import read_sheets
 
 HEIGHT = 60  # pixels of a digit as `write` writes it
@@ -116,8 +116,8 @@ def test_several_lines_are_read_from_top_to_bottom(read, write):
 
 def test_a_sheet_that_lies_on_its_side_is_in_doubt_and_said_to_be(read, write):
     sheet = stack([write(number)[0] for number in ("47182", "39265", "26050")])
-    for side in (Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_270):
-        result = read(sheet.transpose(side))
+    for degrees in (90, 270):
+        result = read(sheet.rotate(degrees, expand=True))
         assert result["number"] == "?" and "on its side" in result["message"]
 
 
@@ -130,6 +130,8 @@ def test_points_and_dashes_are_left_out_and_said_to_be(read, write):
     assert result["number"] == "1270"
     ignored = sorted(tuple(box.values()) for box in result["ignored"])
     assert np.abs(np.subtract(ignored, [dash, point])).max() <= 2
+    (answer,) = read_sheets(read, [{"image": data_url(encode(image)), "resting": True}])
+    assert answer["line"].endswith("\nSigns were left out: only digits are read.")
 
 
 def test_a_single_digit_is_what_image_classification_gives(read, digits):

@@ -1,4 +1,4 @@
-"""The synthetic images of training: reproducible, framed as MNIST frames its digits, complete."""
+"""The synthetic images of training: framed as MNIST frames its digits, complete."""
 
 import numpy as np
 import pytest
@@ -21,13 +21,6 @@ def test_the_images_are_in_the_frame_of_mnist(digits, pixels, processor):
     assert all(image.max() >= 250 for image in made["handwritten"])
     spans = [np.ptp(np.nonzero(image > 64), axis=1).max() + 1 for image in made["handwritten"]]
     assert np.isin(spans, (19, 20, 21)).mean() > 0.95
-
-
-def test_the_same_seed_makes_the_same_images(digits, pixels, processor):
-    few = pixels[:50], digits[1][:50]
-    first, again, other = (make_images(*few, seed, processor)[0] for seed in (7, 7, 8))
-    assert np.array_equal(again, first)
-    assert (other != first).any((1, 2)).mean() > 0.9  # some are blank
 
 
 @pytest.mark.parametrize("label", [*"0123456789", "-"])

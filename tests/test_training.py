@@ -18,6 +18,7 @@ from safetensors.torch import load_file
 from conftest import ROOT, SAMPLE, SHORT_RUN, SMALL
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import MnistForImageClassification
+from scripts.strokes import encode
 from train import main
 from training.arguments import MnistTrainingArguments, parse_arguments
 from training.augmentation import Augmentation
@@ -78,8 +79,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(train, trained, tmp_path
     last.unlink()
     os.truncate(unfinished / "optimizer.pt", 1000)
 
-    result = train(*SHORT_RUN, "--output_dir", output, "--resume_from_checkpoint", "last")
-    assert result.returncode == 0, result.stderr
+    train(*SHORT_RUN, "--output_dir", output, "--resume_from_checkpoint", "last")
     weights, expected = (load_file(f / "model.safetensors") for f in (output, trained))
     assert all(torch.equal(weights[name], expected[name]) for name in expected)
 
@@ -87,8 +87,7 @@ def test_an_interrupted_run_resumes_to_the_same_weights(train, trained, tmp_path
 def test_a_full_disk_is_a_sentence(train, trained, tmp_path):
     flags = ("--dataset_name", SAMPLE, "--max_train_samples", 50, "--synthetic", False, *SMALL)
     flags += ("--numbers", False, "--max_steps", 1, "--save_strategy", "steps", "--save_steps", 1)
-    full = train(*flags, "--output_dir", tmp_path / "full", file_size=1_000_000)
-    assert full.returncode == 1 and "Traceback" not in full.stderr
+    full = train(*flags, "--output_dir", tmp_path / "full", file_size=1_000_000, status=1)
     assert re.search(r"^train.py: A checkpoint could not be written to .*", full.stderr, re.M)
 
 
@@ -120,10 +119,11 @@ def test_augmentation_changes_each_digit_differently_and_keeps_its_range(pixels)
 def odd(tmp_path_factory):
     """Datasets that cannot be used, a folder of a finished run, and one of an interrupted run."""
     folder = tmp_path_factory.mktemp("odd")
-    image, digit = PILImage.new("L", (28, 28)), ClassLabel(names=list("0123456789"))
+    image, digit = encode(PILImage.new("L", (28, 28))), ClassLabel(names=list("0123456789"))
 
-    def save(name, labels, kind=digit, columns=("image", "label")):
-        data = dict(zip(columns, ([image, image], labels), strict=True))
+    def save(name, labels, kind=digit, columns=("image", "label"), second=image):
+        images = [{"bytes": file, "path": None} for file in (image, second)]
+        data = dict(zip(columns, (images, labels), strict=True))
         dataset = Dataset.from_dict(data, Features(zip(columns, (Image(), kind), strict=True)))
         for split in ("train", "test"):
             dataset.to_parquet(folder / name / f"{split}.parquet")
@@ -131,12 +131,7 @@ def odd(tmp_path_factory):
     save("letters", [3, 11], Value("int64"))
     save("clothes", [0, 1], ClassLabel(names=["shirt", "boot"]))
     save("columns", [3, 1], columns=("picture", "digit"))
-    for split in ("train", "test"):
-        whole, corrupted = (folder / "corrupted" / split / digit / "a.png" for digit in "34")
-        whole.parent.mkdir(parents=True)
-        image.save(whole)
-        corrupted.parent.mkdir()
-        corrupted.write_bytes(whole.read_bytes()[:45])
+    save("corrupted", [3, 4], second=image[:45])
     for file in ("trained/train_results.json", f"run/checkpoint-1/{EMA_FILE}"):
         (folder / file).parent.mkdir(parents=True)
         (folder / file).touch()
@@ -170,9 +165,8 @@ def test_bad_input_is_a_sentence_and_overwrites_nothing(odd, tmp_path, argv, arg
     before = sorted(odd.rglob("*"))
     words = arguments.format(odd=odd, sample=SAMPLE).split()
     argv("--use_cpu", "--output_dir", tmp_path / "output", *words)
-    with pytest.raises((InputError, OSError)) as raised:
+    with pytest.raises((InputError, OSError), match=f"(?s){sentence}"):
         main()
-    assert re.search(sentence, str(raised.value).replace("\n", " "))
     assert sorted(odd.rglob("*")) == before
 
 
@@ -195,14 +189,6 @@ def test_an_unknown_flag_is_told_before_anything_slow_is_imported():
     assert sorted(flag_names()) == sorted(f.name for f in fields(MnistTrainingArguments) if f.init)
 
 
-def test_channels_with_commas_are_told_to_be_separated_with_spaces(argv, capsys):
-    argv("--conv_channels", "32,64")
-    with pytest.raises(SystemExit):
-        parse_arguments("")
-    told = "--conv_channels/--conv-channels: separate with spaces: 32 64\n"
-    assert told in capsys.readouterr().err
-
-
 def test_help_tells_of_the_flags_of_this_project_first(argv, capsys):
     argv("--help")
     with pytest.raises(SystemExit):
@@ -214,11 +200,7 @@ def test_help_tells_of_the_flags_of_this_project_first(argv, capsys):
     assert {"max_steps", "bf16", "push_to_hub"} <= told and "learning_rate" not in told
 
 
-def test_no_folder_of_this_machine_is_published(trained, argv, monkeypatch):
-    for file in filter(Path.is_file, trained.iterdir()):
-        assert str(ROOT).encode() not in file.read_bytes(), file
-        assert str(trained.parent).encode() not in file.read_bytes(), file
-    assert "--dataset_name mnist --" in (trained / "README.md").read_text()
+def test_the_command_that_is_published_names_no_folder_of_this_machine(argv, monkeypatch):
     argv("--dataset_name=../tests/", "--model_name_or_path", "user/mnist-cnn", "--seed", 1)
     monkeypatch.chdir(ROOT / "docs")
     expected = "train.py --dataset_name=tests --model_name_or_path user/mnist-cnn --seed 1"
