@@ -2,14 +2,20 @@
 
 import argparse
 import base64
+from itertools import pairwise
 
 import httpx
+from PIL import Image, ImageDraw, ImageOps
 
-from scripts.strokes import FIVE, growing, sent_by_sheet
+from scripts.strokes import FIVE, encode, smooth
 from training.data import MnistDataset, load_splits, to_tensors
 
 DATASET = ("ylecun/mnist", "MNIST on the Hub or in a local folder")
 SHEET_URL = "/gradio_api/component_server/"
+SHEET = (840, 560)  # pixels: width and height, as in ui/sheet.html
+PEN_WIDTH = SHEET[1] / 24  # as in ui/sheet.js, like the two below
+MARGIN = round(2 * PEN_WIDTH)
+SENT_HEIGHT = 112
 
 
 def parse(about: str, **options: tuple) -> argparse.Namespace:
@@ -49,6 +55,29 @@ def load_mnist(dataset_name: str, split: str) -> MnistDataset:
 def data_url(png: bytes) -> str:
     """A PNG as the page sends it."""
     return "data:image/png;base64," + base64.b64encode(png).decode()
+
+
+def growing(strokes: list, count: int) -> list[Image.Image]:
+    """A drawing on the sheet at `count` moments while it grows; the last one is of all strokes."""
+    image, images = Image.new("RGBA", SHEET, "white"), []
+    pen, (width, side) = ImageDraw.Draw(image), SHEET
+    ways = [smooth(stroke) * side / 100 + ((width - side) / 2, 0) for stroke in strokes]
+    lines = [ends for way in ways for ends in pairwise(map(tuple, way))]
+    for number, ends in enumerate(lines, 1):
+        pen.line(ends, "#111", round(PEN_WIDTH))
+        for point in ends:
+            pen.circle(point, PEN_WIDTH / 2, "#111")
+        if number * count // len(lines) > (number - 1) * count // len(lines):
+            images.append(image.copy())
+    return images
+
+
+def sent_by_sheet(drawing: Image.Image) -> bytes:
+    """A drawing on the sheet as the PNG that ui/sheet.js sends: its ink, with a margin, reduced."""
+    ink = drawing.crop(ImageOps.invert(drawing.convert("L")).getbbox())
+    whole = ImageOps.expand(ink, MARGIN, "white")
+    whole.thumbnail((whole.width, SENT_HEIGHT), Image.Resampling.BILINEAR, reducing_gap=None)
+    return encode(whole)
 
 
 def drawings() -> list[bytes]:

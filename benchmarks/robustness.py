@@ -1,6 +1,6 @@
 """How well a model classifies digits that look unlike MNIST's, and whether it detects non-digits.
 
-    python -m benchmarks.robustness --rows photograph drawing --max_samples 500 --save_errors errors
+    python -m benchmarks.robustness --rows photograph drawing --max_samples 500
     python -m benchmarks.robustness --train_val_split 0.1            on held-out images
 
 Prints a Markdown table. Every image goes through the image processor, as RGB, which is how
@@ -9,7 +9,6 @@ every run prints the same table.
 """
 
 import gzip
-import re
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
@@ -22,7 +21,7 @@ import torch
 from joblib import Parallel, delayed
 from numpy.random import Generator
 from PIL import Image
-from PIL.ImageOps import invert, pad
+from PIL.ImageOps import invert
 from sklearn.datasets import load_digits
 from sklearn.metrics import roc_auc_score
 from tqdm import tqdm
@@ -36,7 +35,7 @@ from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from training.data import carve_validation
 from training.errors import told_by
-from training.evaluation import draw_contact_sheet, expected_calibration_error
+from training.evaluation import expected_calibration_error
 from training.model_card import BENCHMARK_FILE, write_model_card
 from ui.saliency import probabilities
 
@@ -57,8 +56,6 @@ OPTIONS = MODEL | {
     "max_samples": (0, "images of each row; 0 means all"),
     "rows": ([""], "rows beside MNIST's, by parts of their names, as in --rows MNIST-C letters"),
     "num_proc": (1, "processes that make and frame the images"),
-    "save_errors": ("", "a folder for a contact sheet of each row's errors"),
-    "output": ("", "a file for the table as well"),
 }
 
 
@@ -193,25 +190,6 @@ def measure(
     return {"accuracy": (answers.argmax(1) == labels).mean(), "ECE": calibration, **shares}
 
 
-def save_errors(row: Row, framed: torch.Tensor, answers: np.ndarray, folder: str) -> None:
-    """Draw up to 60 errors, the most confident first, each before what the processor made of it.
-
-    Captions are the image's number, true > predicted digit, and confidence. Of non-digits, all
-    count as errors.
-    """
-    predicted, confidence = answers.argmax(1), answers.max(1)
-    true = [""] * len(answers) if row.labels is None else row.labels
-    errors = [n for n in np.argsort(-confidence) if predicted[n] != true[n]]
-    pictures, captions = [], []
-    for n in errors[:60]:
-        image = make_image(row.view, row.sources[n], n).convert("L")
-        pictures += [np.asarray(pad(image, (112, 112))), np.uint8(framed[n, 0] * 255)]
-        captions += [f"#{n}", f"{true[n]} > {predicted[n]}\n{confidence[n]:.2f}"]
-    Path(folder).mkdir(parents=True, exist_ok=True)
-    file = Path(folder, re.sub(r"\W+", "_", row.name) + ".png")
-    draw_contact_sheet(pictures, captions, file)
-
-
 def main() -> None:
     options = common.parse(__doc__, **OPTIONS)
     folder = Path(options.model_name_or_path)
@@ -246,11 +224,8 @@ def main() -> None:
             if len(corrupted) == len(CORRUPTIONS):
                 mean = {key: np.mean([each[key] for each in corrupted]) for key in figures}
                 add(f"{MNIST_C}, mean of the fifteen", count, mean)
-        if options.save_errors:
-            save_errors(row, framed, answers, options.save_errors)
-    for file in filter(None, (options.output, options.update_card and folder / BENCHMARK_FILE)):
-        Path(file).write_text("\n".join(lines) + "\n")
     if options.update_card:
+        (folder / BENCHMARK_FILE).write_text("\n".join(lines) + "\n")
         write_model_card(folder)
 
 

@@ -1,13 +1,12 @@
-"""Digits and a house as pen strokes: what scripts and benchmarks draw.
+"""Digits and a house as pen strokes: what tests, scripts and benchmarks draw.
 
 Each drawing is a list of strokes, each stroke a list of corners on a square of 100 x 100.
 """
 
 import io
-from itertools import pairwise
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageOps
+from PIL import Image
 
 ZERO = [[(56, 16), (36, 24), (27, 50), (36, 78), (52, 85), (68, 74), (73, 48), (66, 24), (52, 15)]]
 TWO = [[(27, 34), (34, 18), (52, 13), (68, 24), (66, 42), (46, 62), (26, 84), (48, 83), (76, 85)]]
@@ -18,11 +17,6 @@ SEVEN = [[(24, 20), (74, 19), (56, 50), (46, 86)], [(36, 52), (68, 50)]]
 HOUSE = [[(22, 84), (22, 46), (78, 46), (78, 84), (22, 84)], [(16, 48), (50, 16), (84, 48)],
          [(44, 84), (44, 62), (57, 62), (57, 84)]]  # fmt: skip
 
-SHEET = (840, 560)  # pixels: width and height, as in ui/sheet.html
-PEN_WIDTH = SHEET[1] / 24  # as in ui/sheet.js, like the two below
-MARGIN = round(2 * PEN_WIDTH)
-SENT_HEIGHT = 112
-
 
 def smooth(corners: list, rounds: int = 3) -> np.ndarray:
     """Round a path's corners off (Chaikin 1974): (N, 2) -> (M, 2), its ends kept."""
@@ -32,29 +26,6 @@ def smooth(corners: list, rounds: int = 3) -> np.ndarray:
         cut = np.stack([0.75 * start + 0.25 * end, 0.25 * start + 0.75 * end], 1).reshape(-1, 2)
         points = np.concatenate([points[:1], cut, points[-1:]])
     return points
-
-
-def growing(strokes: list, count: int) -> list[Image.Image]:
-    """A drawing on the sheet at `count` moments while it grows; the last one is of all strokes."""
-    image, images = Image.new("RGBA", SHEET, "white"), []
-    pen, (width, side) = ImageDraw.Draw(image), SHEET
-    ways = [smooth(stroke) * side / 100 + ((width - side) / 2, 0) for stroke in strokes]
-    lines = [ends for way in ways for ends in pairwise(map(tuple, way))]
-    for number, ends in enumerate(lines, 1):
-        pen.line(ends, "#111", round(PEN_WIDTH))
-        for point in ends:
-            pen.circle(point, PEN_WIDTH / 2, "#111")
-        if number * count // len(lines) > (number - 1) * count // len(lines):
-            images.append(image.copy())
-    return images
-
-
-def sent_by_sheet(drawing: Image.Image) -> bytes:
-    """A drawing on the sheet as the PNG that ui/sheet.js sends: its ink, with a margin, reduced."""
-    ink = drawing.crop(ImageOps.invert(drawing.convert("L")).getbbox())
-    whole = ImageOps.expand(ink, MARGIN, "white")
-    whole.thumbnail((whole.width, SENT_HEIGHT), Image.Resampling.BILINEAR, reducing_gap=None)
-    return encode(whole)
 
 
 def encode(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

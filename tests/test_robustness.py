@@ -29,14 +29,11 @@ def test_the_table(tmp_path, argv, monkeypatch, capsys):
     ones = [[number, 100, *[50] * 12, 100 - number, 0, 1] for number in range(10)]  # leaning
     four = [0, 100, *[50] * 14, 4]  # not in the table
     np.savetxt(tmp_path / "pendigits.tes", [four] * 5 + ones + [zero] * 10, "%d", ",")
-    files = {"pen_digits_file": "pendigits.tes", "output": "table.md", "save_errors": "errors"}
-    flags = [f"--{name}={tmp_path / file}" for name, file in files.items()]
-    argv("--dataset_name", SAMPLE, "--max_samples", 20, "--train_val_split", 0.1, *flags)
+    pen_digits = "--pen_digits_file", tmp_path / "pendigits.tes"
+    argv("--dataset_name", SAMPLE, "--max_samples", 20, "--train_val_split", 0.1, *pen_digits)
     monkeypatch.chdir(ROOT)
     main()
-    lines = (tmp_path / "table.md").read_text().splitlines()
-    printed = capsys.readouterr().out.splitlines()
-    assert lines == [line for line in printed if line.startswith("|")]
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
     names, _, *rows = ([cell.strip() for cell in line.split("|")[1:-1]] for line in lines)
     table = {row[0]: dict(zip(names, row, strict=True)) for row in rows}
 
@@ -50,4 +47,3 @@ def test_the_table(tmp_path, argv, monkeypatch, capsys):
     mean = np.mean([percent(f"re-implemented MNIST-C, {name}") for name in CORRUPTIONS])
     assert percent("re-implemented MNIST-C, mean of the fifteen") == pytest.approx(mean, abs=0.01)
     assert 50 < percent("scribbles", "AUROC") <= 100
-    assert (tmp_path / "errors" / "re_implemented_MNIST_C_stripe.png").is_file()

@@ -1,8 +1,9 @@
-"""python -m scripts.record_video
+"""python -m scripts.record_page
 
-Records docs/demo.webp: a digit and a number; training and starting the app; two lines, a
-photograph, a non-digit and a correction. All of it is real: the commands run in a copy of this
-repository, their output is shown as it comes, faster, and the page is the app's, in Chromium.
+Takes the screenshots of the page and what a shared link shows, and records docs/demo.webp: a digit
+and a number; training and starting the app; two lines, a photograph, a non-digit and a correction.
+All of it is real: the commands run in a copy of this repository, their output is shown as it comes,
+faster, and the page is the app's, in Chromium.
 """
 
 import io
@@ -18,12 +19,17 @@ from pathlib import Path
 
 import pyte
 from PIL import Image
-from playwright.sync_api import Page, ScreencastFrame, expect, sync_playwright
+from playwright.sync_api import Browser, Page, ScreencastFrame, expect, sync_playwright
 
 from scripts.browser import draw, draw_number, launch_chromium, open_page
 from scripts.serve import ROOT, serve_app
 from scripts.strokes import FOUR, HOUSE, SEVEN, TWO, ZERO
 
+SCREENSHOTS = (  # file, width, height, theme
+    ("docs/app-dark.png", 1080, 720, "dark"),
+    ("docs/app-phone.png", 360, 740, "light"),
+    ("ui/preview.png", 1200, 630, "light"),
+)
 VIDEO = ROOT / "docs" / "demo.webp"
 WINDOW = {"width": 1040, "height": 940}
 SIZE = {"width": 640, "height": 640}  # which the video fits into
@@ -127,12 +133,26 @@ def show_more(page: Page) -> None:
     page.wait_for_timeout(1500)
 
 
+def take_screenshots(browser: Browser, url: str) -> None:
+    """Save what the page looks like with a number or, on a phone, with a non-digit."""
+    for file, width, height, scheme in SCREENSHOTS:
+        size = {"width": width, "height": height}
+        with browser.new_page(viewport=size, color_scheme=scheme) as page:
+            open_page(page, url)
+            draw(page, HOUSE) if "phone" in file else draw_number(page)
+            page.locator("#answer .verdict:not(.writing)").wait_for()  # the sentences
+            page.screenshot(path=ROOT / file, animations="disabled")
+
+
 def main() -> None:
-    """Run the commands, show them and the page, and save the video."""
+    """Take the screenshots; then run the commands, show them and the page, and save the video."""
     with tempfile.TemporaryDirectory() as copy, sync_playwright() as playwright:
         ignored = shutil.ignore_patterns(".*", "mnist-cnn", "docs")
         folder = shutil.copytree(ROOT, Path(copy) / "digits", ignore=ignored)
-        page = launch_chromium(playwright).new_page(viewport=WINDOW)
+        browser = launch_chromium(playwright)
+        with serve_app() as (url, _):
+            take_screenshots(browser, url)
+        page = browser.new_page(viewport=WINDOW)
         page.add_init_script(POINTER)
         with serve_app(folder=folder, CORRECTIONS_DIR=copy) as (url, _):
             open_page(page, url)
