@@ -19,7 +19,7 @@ from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
 from ui.about import links, show_about
-from ui.components import Answer, Examples, Inside, Play, Sheet
+from ui.components import Answer, Component, Examples, Inside, Sheet
 from ui.corrections import CorrectionStore
 from ui.images import ImageFile, Page, Refused, open_image
 from ui.link_preview import LinkPreview
@@ -95,15 +95,14 @@ with Page(title=TITLE, delete_cache=(60, 3600)) as demo:
     with gr.Tabs():
         with gr.Tab("Read"):
             with gr.Row(elem_classes="desk"):
-                sheet, answer, play = Sheet(read_number), Answer(corrections), Play()
+                sheet, answer, play = Sheet(read_number), Answer(corrections), Component("play")
             inside = Inside(model)
             Examples(sorted((HERE / "examples").glob("*.[jp]*g")))
         with gr.Tab("About the model"):
             show_about(MODEL_ID)
 
     # In the browser alone: what comes from one component goes to the next.
-    twice = "(value) => [value, value]"
-    sheet.input(None, sheet, [answer, play], js=twice, show_progress="hidden")
+    sheet.input(None, sheet, [answer, play], js="(value) => [value, value]", show_progress="hidden")
     chosen = """({ digits = [], lines = [], chosen, writing }) =>
         ({ seen: digits[chosen]?.seen ?? "", line: lines[digits[chosen]?.line], writing })"""
     answer.select(None, answer, inside, js=chosen, show_progress="hidden")

@@ -84,25 +84,17 @@ def show_about(name_or_path: str) -> None:
         except OSError:
             return None
 
-    def load(file: str) -> dict:
-        return json.loads(path.read_text()) if (path := find(file)) else {}
+    def load(file: str) -> str:
+        return path.read_text("utf-8") if (path := find(file)) else ""
 
     def show(file: str, title: str) -> None:
         if path := find(file):
             gr.Markdown(f"### {title}")
-            gr.Image(
-                path,
-                label=title,
-                show_label=False,
-                container=False,
-                buttons=[],
-                elem_classes="plot",
-            )
+            bare = {"show_label": False, "container": False, "buttons": []}
+            gr.Image(path, label=title, elem_classes="plot", **bare)
 
-    run, results = load("run.json"), load("eval_results.json")
-    table, numbers = (
-        path.read_text() if (path := find(file)) else "" for file in ("benchmark.md", "numbers.md")
-    )
+    run, results = (json.loads(load(file) or "{}") for file in ("run.json", "eval_results.json"))
+    table, numbers = load("benchmark.md"), load("numbers.md")
     right = {row[0]: row[2] for row in (line[2:].split(" | ") for line in numbers.splitlines()[2:])}
     text = INTRODUCTION.format(links=links(name_or_path))
     if run.get("lines"):

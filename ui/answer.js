@@ -4,6 +4,7 @@ const tiles = find(".tiles");
 let shown; // the digit that the bars and images are of
 let saying; // the timer of the sentences that wait until the pen rests
 let picked; // the tile that was clicked, and the text then: later answers with this text keep it
+const tellCorrections = props.corrects ? takeCorrections(() => shown) : () => {};
 const confidence = ({ probabilities }) => Math.max(...probabilities);
 const percent = (share) => (share > 0.99 ? ">99" : (100 * share).toFixed(share < 0.0995 ? 1 : 0)) + "%";
 const spoken = (digit, share) => `${digit}, ${percent(share).replace(">", "more than ").replace("%", " percent")}`;
@@ -28,6 +29,7 @@ function choose(digits, chosen) {
   paint(find(".saliency"), shown?.seen, { colour });
   props.value = { ...props.value, chosen }; // which of them the page shows
   trigger("select");
+  tellCorrections();
 }
 
 function show() {
@@ -61,4 +63,3 @@ function say(text, line) {
 }
 watch("value", show);
 show();
-if (props.corrects) takeCorrections(() => shown);

@@ -2,12 +2,11 @@
 
 import base64
 import copy
-import mimetypes
-from collections.abc import Callable
 from pathlib import Path
 
 import gradio as gr
 import numpy as np
+from gradio.image_utils import encode_image_file_to_base64
 from transformers import PreTrainedModel
 
 from modeling_mnist import IMAGE_SIZE
@@ -21,23 +20,22 @@ UI = Path(__file__).parent
 
 
 class Component(gr.HTML):
-    """#`name` on the page, made by ui/`name`.html and scripts; its value is any JSON.
+    """#`name` on the page, made by ui/`name`.html and ui/`name`.js; its value is any JSON.
 
     Args:
-        scripts: Names of files of JavaScript; all but the last define one function each.
-        functions: The scripts call them, as `server.function(sent)`.
-        props: What the HTML and the scripts are told, `value` among them.
+        called: Names of files of JavaScript whose functions ui/`name`.js calls.
+        options: Those of `gr.HTML`, and whatever else the HTML and the scripts are told.
     """
 
-    def __init__(self, name: str, scripts: list[str], functions: list[Callable], **props):
+    def __init__(self, name: str, called: tuple[str, ...] = (), **options):
+        scripts = [(UI / f"{script}.js").read_text("utf-8") for script in (*called, name)]
         super().__init__(
             html_template=(UI / f"{name}.html").read_text("utf-8"),
-            js_on_load="".join((UI / f"{script}.js").read_text("utf-8") for script in scripts),
-            server_functions=functions,
+            js_on_load="".join(scripts),
             elem_id=name,
             apply_default_css=False,
             digits=list("0123456789"),
-            **props,
+            **options,
         )
 
 
@@ -48,7 +46,7 @@ class Sheet(Component):
         def read_sheet(sheets: list) -> list[dict]:
             return read_sheets(read, sheets)
 
-        super().__init__("sheet", ["sheet"], [batched(read_sheet, BUSY)])
+        super().__init__("sheet", ("images", "share"), server_functions=[batched(read_sheet, BUSY)])
 
 
 class Answer(Component):
@@ -61,9 +59,9 @@ class Answer(Component):
         async def correct(sent: object) -> str:
             return await corrections(sent)
 
-        scripts, functions = ["paint", "corrections", "answer"], [correct] if corrections else []
-        props = {"invitation": INVITATION, "corrects": bool(corrections)}
-        super().__init__("answer", scripts, functions, **props)
+        options = {"server_functions": [correct]} if corrections else {}
+        options |= {"invitation": INVITATION, "corrects": bool(corrections)}
+        super().__init__("answer", ("paint", "corrections"), **options)
         self.props["component"] = self._id
 
 
@@ -86,25 +84,17 @@ class Inside(Component):
             {"count": count, "side": IMAGE_SIZE >> k, "field": min(7 * 2**k - 6, IMAGE_SIZE)}
             for k, count in enumerate(model.config.conv_channels, 1)
         ]
-        props = {"stages": stages, "hidden_size": model.config.hidden_size}
-        super().__init__("inside", ["paint", "inside"], [look], **props)
-
-
-class Play(Component):
-    """Two games with the sheet; its value is the last answer."""
-
-    def __init__(self):
-        super().__init__("play", ["play"], [])
+        options = {"stages": stages, "hidden_size": model.config.hidden_size}
+        super().__init__("inside", ("paint",), server_functions=[look], **options)
 
 
 class Examples(gr.HTML):
-    """Images to try, as buttons: sheet.js puts on the sheet what is clicked."""
+    """Images to try, as buttons: images.js puts on the sheet what is clicked."""
 
     def __init__(self, files: list[Path]):
         buttons = ""
         for file in files:
-            content = base64.b64encode(file.read_bytes()).decode()
-            url = f"data:{mimetypes.guess_type(file)[0]};base64,{content}"
+            url = encode_image_file_to_base64(file)
             shows = file.stem.partition("-")[2].replace("-", " ")
             buttons += f'<button type="button"><img src="{url}" alt="Example: {shows}"></button>'
         text = f'<p class="caption">Or try one of these</p><div class="examples">{buttons}</div>'

@@ -1,4 +1,5 @@
-// Takes corrections, of the digit that `shown()` gives: see ui/corrections.py.
+// Takes corrections, of the digit that `shown()` gives: see ui/corrections.py. What it returns is to
+// be called when that is another.
 function takeCorrections(shown) {
   const UNDO_FOR = 10_000; // milliseconds
   const [saved, undoButton] = element.querySelector(".saved").children;
@@ -8,40 +9,44 @@ function takeCorrections(shown) {
   let pending = null; // {label, seen, timer}: what is not sent yet, and can be undone
   const named = (label) => ({ 8: "an 8", none: "not a digit" })[label] ?? "a " + label;
 
-  const rows = [...element.querySelectorAll(".bars li")];
-  const labels = rows.map((row) => row.dataset.digit ?? "none");
-  const buttons = rows.map((row, i) => {
-    const label = labels[i];
+  const buttons = new Map(); // of a label
+  for (const row of element.querySelectorAll(".bars li")) {
+    const label = row.dataset.digit ?? "none";
     const button = document.createElement("button");
     button.type = "button";
-    if (label !== "none") button.innerHTML = `<span class="ears">This is ${named(label).split(" ")[0]}</span>`; // for ears
+    if (label !== "none") button.innerHTML = `<span class="ears">This is ${named(label).split(" ")[0]}</span>`;
     button.append(...row.childNodes);
     button.addEventListener("click", () => correct(label));
     row.append(button);
-    return button;
-  });
+    buttons.set(label, button);
+  }
 
   function correct(label) {
     // A second click on the same image is a change of mind; one on another image ends the wait.
     if (pending?.seen === shown().seen) forget();
     settle();
     pending = { label, seen: shown().seen, timer: setTimeout(settle, UNDO_FOR) };
-    saved.textContent = `To be saved as ${named(label)} in ten seconds.`;
     undoButton.hidden = false;
-    mark();
+    tell();
   }
 
-  function mark() {
-    const label = pending && pending.seen === shown()?.seen ? pending.label : kept.get(shown()?.seen);
-    buttons.forEach((button, i) => button.setAttribute("aria-pressed", label === labels[i]));
+  function tell() {
+    const seen = shown()?.seen;
+    const label = pending?.seen === seen ? pending?.label : kept.get(seen);
+    for (const [value, button] of buttons) {
+      button.disabled = !seen;
+      button.ariaPressed = value === label;
+    }
+    const savedAs = kept.has(seen) ? `Saved as ${named(kept.get(seen))}.` : "";
+    const text = pending ? `To be saved as ${named(pending.label)} in ten seconds.` : savedAs;
+    if (saved.textContent !== text) saved.textContent = text; // else it would be said again
   }
 
   function forget() {
     clearTimeout(pending.timer);
-    if (undoButton.matches(":focus")) buttons[labels.indexOf(pending.label)].focus();
+    if (undoButton.matches(":focus")) buttons.get(pending.label).focus();
     undoButton.hidden = true;
     pending = null;
-    mark();
   }
 
   async function settle() {
@@ -61,26 +66,18 @@ function takeCorrections(shown) {
     if (refusal) refusals.set(label + seen, `Not saved as ${named(label)}: ${refusal}`);
     else refusals.delete(label + seen);
     if (!refusal) kept.set(seen, label);
-    if (!pending) saved.textContent = refusal || seen !== shown()?.seen ? "" : `Saved as ${named(label)}.`;
-    mark();
     element.querySelector(".refused").textContent = [...new Set(refusals.values())].join("\n");
+    tell();
   }
-
-  function change() {
-    for (const button of buttons) button.disabled = !shown();
-    if (!pending && saved.textContent !== `Saved as ${named(kept.get(shown()?.seen))}.`) saved.textContent = "";
-    mark();
-  }
-  watch("value", change);
-  element.querySelector(".tiles").addEventListener("click", change); // after the tile has chosen
-  change();
 
   undoButton.addEventListener("click", () => {
     forget();
+    tell();
     saved.textContent = "Undone. Nothing was saved.";
   });
   window.addEventListener("pagehide", settle);
   // A phone ends hidden pages without another word.
   document.addEventListener("visibilitychange", () => document.hidden && settle());
+  return tell;
 }
 

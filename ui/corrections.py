@@ -78,33 +78,31 @@ class CorrectionStore:
         file = self.folder / label / f"{sha256(pixels).hexdigest()[:16]}.png"
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            if file.exists():
-                self._forget(pixels, session, file)
-                return ""
-            if len(os.listdir(file.parent)) >= PER_LABEL:
+            is_new = not file.exists()
+            if is_new and len(os.listdir(file.parent)) >= PER_LABEL:
                 return f"There are {PER_LABEL:,} images of this label already. Thank you."
-            levels = np.frombuffer(pixels, np.uint8).reshape(28, 28)
-            pixel_values = torch.from_numpy(levels / np.float32(255))[None, None]
-            (answer,) = probabilities(self.model, pixel_values)
-            text = PngInfo()
-            text.add_text("answer", self.model.config.id2label[int(answer.argmax())])
-            text.add_text("confidence", f"{answer.max():.4f}")
-            text.add_text("model", self.model_id)
-            text.add_text("day", datetime.now(UTC).date().isoformat())
-            Image.fromarray(levels).save(self.aside, "PNG", pnginfo=text)
-            self.aside.replace(file)
-            self._forget(pixels, session, file)
-            self.own[session, pixels] = file
-            while len(self.own) > RECENT:
+            if is_new:
+                self._save(pixels, file)
+            # What this session has said before of the same image.
+            if self.own.get((session, pixels), file) != file:
+                self.own.pop((session, pixels)).unlink(missing_ok=True)
+            if is_new:
+                self.own[session, pixels] = file
+            if len(self.own) > RECENT:
                 self.own.pop(next(iter(self.own)))
         except OSError as error:
             logging.warning("A correction could not be saved in CORRECTIONS_DIR: %s", error)
             return "The server cannot save it. Please tell who runs this app."
         return ""
 
-    def _forget(self, pixels: bytes, session: str, file: Path) -> None:
-        """Remove what a session has said of an image before, if that is another file."""
-        before = self.own.get((session, pixels), file)
-        if before != file:
-            del self.own[session, pixels]
-            before.unlink(missing_ok=True)
+    def _save(self, pixels: bytes, file: Path) -> None:
+        levels = np.frombuffer(pixels, np.uint8).reshape(28, 28)
+        pixel_values = torch.from_numpy(levels / np.float32(255))[None, None]
+        (answer,) = probabilities(self.model, pixel_values)
+        text = PngInfo()
+        text.add_text("answer", self.model.config.id2label[int(answer.argmax())])
+        text.add_text("confidence", f"{answer.max():.4f}")
+        text.add_text("model", self.model_id)
+        text.add_text("day", datetime.now(UTC).date().isoformat())
+        Image.fromarray(levels).save(self.aside, "PNG", pnginfo=text)
+        self.aside.replace(file)

@@ -17,17 +17,15 @@ function show(levels, outputs) {
 function showLine(line) {
   whole.hidden = !line;
   if (!line) return;
-  const canvas = whole.querySelector("canvas");
-  paint(canvas, line.seen, { side: line.width, height: line.height });
-  const context = canvas.getContext("2d");
-  context.fillStyle = "#ffd400";
-  for (const place of line.places) context.fillRect(place, 0, 1, line.height);
+  const { seen, width, height, places } = line;
+  const colour = (level, i) => (places.includes(i % width) ? [255, 212, 0] : grey(level)); // marks in yellow
+  paint(whole.querySelector("canvas"), seen, { side: width, height, colour });
 }
 
 // Closed, it asks nothing. One call at a time: the newest digit waits for it.
 async function look() {
-  const digit = props.value?.seen ?? "";
-  if (details.open && !props.value?.writing) showLine(props.value?.line);
+  const { seen: digit = "", line, writing } = props.value ?? {};
+  if (details.open && !writing) showLine(line);
   if (calling || !details.open || (digit && digit === shown)) return;
   calling = true;
   const answer = digit ? await server.look(digit) : { line: "Write a digit to see its way here." };
@@ -43,9 +41,8 @@ async function look() {
 }
 
 // Under the pointer, or with the focus and the arrow keys, a map is enlarged.
-canvases.forEach((canvas, i) => {
-  const { count, side } = layers[i];
-  if (count === 1 || side === 1) return;
+element.querySelectorAll("[role=slider]").forEach((canvas, stage) => {
+  const { count, side } = props.stages[stage];
   const columns = Math.ceil(Math.sqrt(count));
   let chosen = 0;
   const enlarge = (map) => {
@@ -55,15 +52,10 @@ canvases.forEach((canvas, i) => {
     context.imageSmoothingEnabled = false;
     context.drawImage(canvas, ...place, side, side, 0, 0, lens.width, lens.height);
     canvas.after(lens);
-    canvas.setAttribute("aria-valuenow", chosen + 1);
-    canvas.setAttribute("aria-valuetext", `Map ${chosen + 1} of ${count}`);
+    canvas.ariaValueNow = chosen + 1;
+    canvas.ariaValueText = `Map ${chosen + 1} of ${count}`;
     lens.hidden = false;
   };
-  const put = () => (lens.hidden = true);
-  canvas.tabIndex = 0;
-  canvas.role = "slider";
-  canvas.ariaLabel = "Feature maps";
-  for (const [name, value] of [["min", 1], ["max", count], ["now", 1]]) canvas.setAttribute(`aria-value${name}`, value);
   canvas.addEventListener("pointermove", ({ offsetX, offsetY }) => {
     const [column, row] = [offsetX, offsetY].map((at) => Math.floor((at / canvas.clientWidth) * columns));
     enlarge(row * columns + column);
@@ -75,7 +67,7 @@ canvases.forEach((canvas, i) => {
     event.preventDefault();
     enlarge(chosen + step);
   });
-  for (const end of ["pointerleave", "blur"]) canvas.addEventListener(end, put);
+  for (const end of ["pointerleave", "blur"]) canvas.addEventListener(end, () => (lens.hidden = true));
 });
 watch("value", look);
 details.addEventListener("toggle", look);

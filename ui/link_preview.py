@@ -5,9 +5,10 @@ from html import escape
 from pathlib import Path
 
 from gradio.route_utils import get_root_url
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
-from starlette.responses import FileResponse
-from starlette.types import ASGIApp, Message, Receive, Scope, Send
+from starlette.responses import FileResponse, Response
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 IMAGE_PATH = "/preview.png"
 GRADIO_TAG = re.compile(rb'<meta\s+(?:property="og|name="twitter):[^>]*>\s*')
@@ -27,33 +28,25 @@ class LinkPreview:
         self.texts = {"title": title, "description": sentence}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        app = self.app
         if scope["type"] == "http" and scope["path"] == IMAGE_PATH:
-            return await FileResponse(self.image)(scope, receive, send)
-        if scope["type"] != "http" or scope["path"] != "/" or scope["method"] != "GET":
-            return await self.app(scope, receive, send)
-        start, body = {}, b""
+            app = FileResponse(self.image)
+        elif scope["type"] == "http" and scope["path"] == "/" and scope["method"] == "GET":
+            app = BaseHTTPMiddleware(self.app, self.change_tags)
+        await app(scope, receive, send)
 
-        async def gather(message: Message) -> None:
-            nonlocal body
-            if message["type"] == "http.response.start":
-                start.update(message)
-                return
-            body += message.get("body", b"")
-            if message.get("more_body"):
-                return
-            page = GRADIO_TAG.sub(b"", body).replace(b"<head>", b"<head>" + self.tags(scope), 1)
-            headers = [
-                (name, value) for name, value in start["headers"] if name != b"content-length"
-            ]
-            headers.append((b"content-length", str(len(page)).encode()))
-            await send(start | {"headers": headers})
-            await send(message | {"body": page})
+    async def change_tags(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        """The page as Gradio answers it, with other tags."""
+        response = await call_next(request)
+        page = b"".join([part async for part in response.body_iterator])
+        page = GRADIO_TAG.sub(b"", page).replace(b"<head>", b"<head>" + self.tags(request), 1)
+        del response.headers["content-length"]
+        return Response(page, response.status_code, response.headers)
 
-        await self.app(scope, receive, gather)
-
-    def tags(self, scope: Scope) -> bytes:
+    def tags(self, request: Request) -> bytes:
         """The tags, with the addresses by which the visitor sees the page and the image."""
-        url = get_root_url(Request(scope), route_path="/", root_path=scope.get("root_path"))
+        root_path = request.scope.get("root_path")
+        url = get_root_url(request, route_path="/", root_path=root_path)
         values = self.texts | {"type": "website", "url": url, "image": url.rstrip("/") + IMAGE_PATH}
         og = [f'<meta property="og:{name}" content="{escape(v)}">' for name, v in values.items()]
         return "".join([*og, '<meta name="twitter:card" content="summary_large_image">']).encode()

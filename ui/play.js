@@ -1,6 +1,5 @@
 // Two games. Nothing leaves the browser; the best is kept in localStorage.
 const [status, [writeButton, foolButton, stopButton]] = [element.querySelector("p"), element.querySelectorAll("button")];
-const IDLE = "How fast can you write? Can you fool it?";
 const NEXT_AFTER = 1500; // milliseconds that a number which was read stays to be seen
 const RESTS = 900; // milliseconds: the writer has finished
 let game = null; // {kind, target, begun, done}
@@ -10,36 +9,34 @@ const best = { // seconds a digit
   get: () => { try { return Number(localStorage.getItem("best")) || Infinity; } catch { return Infinity; } },
   set: (value) => { try { localStorage.setItem("best", value); } catch {} },
 };
-const clear = () => document.querySelector("#sheet .clear").click();
-const seconds = (value) => `${value.toFixed(1)} s`;
 
 function play(kind) {
-  clearTimeout(timer);
   const length = kind === "write" ? 2 + Math.floor(4 * Math.random()) : 1;
   const lowest = length > 1 ? 10 ** (length - 1) : 0;
   const target = String(lowest + Math.floor((10 ** length - lowest) * Math.random()));
-  game = { kind, target, begun: 0, done: false };
-  clear();
+  offer({ kind, target, begun: 0, done: false });
+  document.querySelector("#sheet .clear").click();
   status.innerHTML = kind === "write"
     ? `Write <b>${target}</b>` + (streak ? `. Streak: ${streak}` : "")
     : `Write a <b>${target}</b> that a person can read, and it cannot`;
-  offer(kind);
-}
-
-// Of the buttons those of the game that is on, if any.
-function offer(kind) {
-  writeButton.hidden = kind === "fool";
-  foolButton.hidden = kind === "write";
-  writeButton.textContent = kind ? "Another" : "Write a number";
-  foolButton.textContent = kind ? "Another" : "Fool it";
-  stopButton.hidden = !kind;
-  if (kind) document.querySelector("#sheet").scrollIntoView({ block: "nearest" });
+  document.querySelector("#sheet").scrollIntoView({ block: "nearest" });
 }
 
 function stop() {
+  offer(null);
+  streak = 0;
+  status.textContent = "How fast can you write? Can you fool it?";
+}
+
+// Begins a game, or none. Of the buttons those of it are seen.
+function offer(next) {
   clearTimeout(timer);
-  [game, streak, status.textContent] = [null, 0, IDLE];
-  offer();
+  game = next;
+  writeButton.hidden = game?.kind === "fool";
+  foolButton.hidden = game?.kind === "write";
+  writeButton.textContent = game ? "Another" : "Write a number";
+  foolButton.textContent = game ? "Another" : "Fool it";
+  stopButton.hidden = !game;
 }
 
 function follow() {
@@ -54,11 +51,12 @@ function follow() {
 
 function won() {
   const time = (performance.now() - game.begun) / 1000;
-  const record = time / game.target.length < best.get();
-  if (record) best.set(time / game.target.length);
+  const aDigit = time / game.target.length;
+  const record = aDigit < best.get();
+  if (record) best.set(aDigit);
   game.done = true;
   streak++;
-  status.textContent = `${game.target} in ${seconds(time)}${record ? ", your best" : ""}. Streak: ${streak}`;
+  status.textContent = `${game.target} in ${time.toFixed(1)} s${record ? ", your best" : ""}. Streak: ${streak}`;
   timer = setTimeout(goOn, NEXT_AFTER);
 }
 

@@ -17,7 +17,7 @@ boxes        of a number: left, top, right and bottom of each digit, as shares 0
 import base64
 import io
 import logging
-from itertools import chain, pairwise
+from itertools import chain, pairwise, zip_longest
 
 import gradio as gr
 import numpy as np
@@ -54,92 +54,89 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
             answers[index] = {"kind": "error", "line": problem}
     try:
         with torch.inference_mode():
-            found = read.read([image["pixels"] for image, _, _ in opened.values()])
+            results = read.read([ink["pixels"] for ink, _, _ in opened.values()])
     except Exception:
         if len(sheets) > 1:
             return [read_sheets(read, [sheet])[0] for sheet in sheets]
         logging.exception("A sheet could not be read")
         return [{"kind": "error", "line": "This cannot be read. Write it otherwise."}]
+    found = {n: (*opened[n], result) for n, result in zip(opened, results, strict=True)}
     # Only where the pen rests: else the next image comes before anyone could study a map.
-    at_rest = [
-        result.digits if opened[n][-1] else [] for n, result in zip(opened, found, strict=True)
+    studied = [
+        digit.pixels[None]
+        for _, _, resting, result in found.values()
+        for digit in result.digits
+        if resting
     ]
-    seen = [digit.pixels[None] for digits in at_rest for digit in digits]
     maps = chain.from_iterable(
-        saliency_maps(read.model, torch.from_numpy(np.array(seen[n : n + MAPS_AT_ONCE])))
-        for n in range(0, len(seen), MAPS_AT_ONCE)
+        saliency_maps(read.model, torch.from_numpy(np.array(studied[n : n + MAPS_AT_ONCE])))
+        for n in range(0, len(studied), MAPS_AT_ONCE)
     )
-    for (index, (image, size, _)), result, digits in zip(
-        opened.items(), found, at_rest, strict=True
-    ):
-        share = image["scale"] / np.tile(size, 2), np.tile(image["corner"], 2) / np.tile(size, 2)
-        answers[index] = describe(read, result, share, [next(maps) for _ in digits])
+    for index, (ink, size, resting, result) in found.items():
+        boxes = [
+            ((digit.box * ink["scale"] + np.tile(ink["corner"], 2)) / np.tile(size, 2)).tolist()
+            for digit in result.digits
+        ]
+        own_maps = [next(maps) for _ in result.digits] if resting else []
+        answers[index] = describe(read, result, boxes, own_maps)
     return [answers[index] for index in range(len(sheets))]
 
 
-def describe(
-    read: NumberRecognitionPipeline,
-    found: Reading,
-    share: tuple[np.ndarray, np.ndarray],
-    maps: list[np.ndarray],
-) -> dict:
+def describe(read: NumberRecognitionPipeline, found: Reading, boxes: list, maps: list) -> dict:
     """The answer to an image, of what the pipeline has found in it.
 
-    Its boxes times the first of `share`, plus the second, are shares of the image. Where the pen
-    rests there is a saliency map of each digit.
+    Of each digit there is a box, shares of the image, and where the pen rests a saliency map.
     """
-    read_digits, score = found.digits, found.score
-    if not read_digits:
+    if not found.digits:
         return {"kind": "invitation", "line": "No digit is seen here."}
-    config, is_number = read.model.config, len(read_digits) > 1
-    percent = ">99%" if score > 0.99 else f"{score:.0%}"
-    line = f"Confidence: {percent}"
-    scores = [digit.score for digit in read_digits]
-    weakest = scores.index(min(scores))
-    guesses = read_digits[weakest].probabilities.argsort()[:-3:-1].tolist()
-    first, second = (config.id2label[guess] for guess in guesses)
-    if is_number:
-        if score < HINT_BELOW:
-            line += f". Is digit {weakest + 1} a {first} or a {second}?"
-            touching = any(
-                one.line == next_one.line and one.box[2] >= next_one.box[0]
-                for one, next_one in pairwise(read_digits)
-            )
-            line += "\nLeave a gap between digits." if touching else ""
-    elif score < config.confidence_threshold:
-        line = "This does not look like a digit.\nWrite only digits, one number a line."
-        line += f"\nBest guess: {first} ({percent})" if score >= GUESS_FROM else ""
-    elif score < HINT_BELOW:
-        line += f"\nSecond guess: {second}. Write it more clearly?"
-    is_read = is_number or score >= config.confidence_threshold
-    if is_read and (count := len(found.ignored)):
-        signs = "A sign was" if count == 1 else "Signs were"
-        line += f"\n{signs} left out: only digits are read."
-    digits = [
-        {
-            "label": read.spell([digit]).strip(),
-            "line": digit.line,
-            "probabilities": [round(float(p), 4) for p in digit.probabilities],
-            "seen": encode_levels(digit.pixels),
-            "saliency": "" if saliency is None else encode_levels(saliency),
-        }
-        for digit, saliency in zip(read_digits, maps or [None] * len(read_digits), strict=True)
-    ]
-    lines = [
-        {
-            "seen": encode_levels(line.pixels),
-            "width": line.pixels.shape[1],
-            "height": line.pixels.shape[0],
-            "places": line.places.tolist(),
-        }
-        for line in found.lines
-    ]
-    boxes = np.array([digit.box for digit in read_digits]) * share[0] + share[1]
+    is_number = len(found.digits) > 1
+    is_sure = found.score >= read.model.config.confidence_threshold
     return {
-        "kind": "answer" if score >= config.confidence_threshold else "doubt",
-        "text": read.spell(read_digits),
-        "line": line,
-        "digits": digits,
-        "lines": lines if is_number and maps else [],
-        "boxes": boxes.tolist() if is_number else [],
+        "kind": "answer" if is_sure else "doubt",
+        "text": read.spell(found.digits),
+        "line": sentences(read, found),
+        "digits": [
+            {
+                "label": read.spell([digit]).strip(),
+                "line": digit.line,
+                "probabilities": [round(float(p), 4) for p in digit.probabilities],
+                "seen": encode_levels(digit.pixels),
+                "saliency": "" if saliency is None else encode_levels(saliency),
+            }
+            for digit, saliency in zip_longest(found.digits, maps)
+        ],
+        "lines": [
+            {
+                "seen": encode_levels(line.pixels),
+                "width": line.pixels.shape[1],
+                "height": line.pixels.shape[0],
+                "places": line.places.tolist(),
+            }
+            for line in found.lines
+            if is_number and maps
+        ],
+        "boxes": boxes if is_number else [],
     }
+
+
+def sentences(read: NumberRecognitionPipeline, found: Reading) -> str:
+    """What is said beside the text: the confidence, what is in doubt, and what to do."""
+    config, digits, score = read.model.config, found.digits, found.score
+    percent = ">99%" if score > 0.99 else f"{score:.0%}"
+    weakest = min(range(len(digits)), key=lambda n: digits[n].score)
+    guesses = digits[weakest].probabilities.argsort()[:-3:-1].tolist()
+    first, second = (config.id2label[guess] for guess in guesses)
+    if len(digits) == 1 and score < config.confidence_threshold:
+        text = "This does not look like a digit.\nWrite only digits, one number a line."
+        return text + (f"\nBest guess: {first} ({percent})" if score >= GUESS_FROM else "")
+    text = f"Confidence: {percent}"
+    if score < HINT_BELOW and len(digits) == 1:
+        text += f"\nSecond guess: {second}. Write it more clearly?"
+    elif score < HINT_BELOW:
+        text += f". Is digit {weakest + 1} a {first} or a {second}?"
+        if any(a.line == b.line and a.box[2] >= b.box[0] for a, b in pairwise(digits)):
+            text += "\nLeave a gap between digits."
+    if found.ignored.size:
+        signs = "A sign was" if len(found.ignored) == 1 else "Signs were"
+        text += f"\n{signs} left out: only digits are read."
+    return text
