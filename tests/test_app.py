@@ -352,6 +352,10 @@ def test_on_every_screen_nothing_moves(app_url, browser, width, height, options)
         expect_digit(page, 4)
         expect(sheet).to_be_in_viewport(ratio=1)
 
+        page.get_by_role("tab", name="About the model").click()
+        expect(page.get_by_role("button", name="Details")).to_be_visible()
+        assert height < width or page.evaluate("document.body.scrollHeight") <= 3 * height
+
 
 def share(page, how) -> str:
     """Choose one of what the menu offers -> what the clipboard holds then."""
