@@ -55,7 +55,9 @@ MIN_BACKGROUND = 1 / 3  # of the image, or of a small image's edge, even around 
 FLAT = 0.03  # of full ink: the same pen differs less, but for the edges of its strokes
 MAX_UNEVEN = 0.01  # share of the ink that is neither of that pen nor at an edge: else, a photograph
 # Probabilities of marks.
-MIN_MARK, SURE_MARK = 0.1, 0.9  # less is background; where no writing reaches this, it is blank
+MIN_MARK = 0.1  # less is background
+SURE_MARK = 0.85  # of writing; an image is blank if it is less
+SURE_PART = 0.9  # at this quantile: the middles of strokes are a tenth of the writing at least
 # Shapes.
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's digits span 20 pixels
 SPECK_SHARE = 0.04  # of the largest part's area: smaller parts are dirt
@@ -273,7 +275,9 @@ class MnistImageProcessor(BaseImageProcessor):
             ink, form = self.ink_finder.find_marks(rgb)
             ink, form = ink * (ink > MIN_MARK), form * (form > MIN_MARK)
             marks = np.maximum(ink, form)
-            ink *= ink.max() > SURE_MARK
+            written = ink[ink > np.maximum(form, EDGE_LEVEL)]
+            if not written.size or np.quantile(written, SURE_PART) < SURE_MARK:
+                ink = np.zeros_like(ink)
         return without_forms(ink), marks
 
     def frame_ink(self, ink: np.ndarray) -> np.ndarray:
