@@ -65,6 +65,7 @@ EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part kee
 ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the same digit
 RULE_THICKNESS = 0.22  # of a rule's length: the box around a bar that is tilted by 8 degrees
 EVEN = 1.5  # times a rule's thickness, and a pixel: touching digits are thicker somewhere
+FORM_SHARE = 1 / 3  # of a bar's pixels: with more, all of it is a form
 RULE_LENGTH = 1.6  # of the tallest other part's height, at least: no digit is so long
 POINT_LENGTH = 5  # the same, at most: beside what is lower, such as a point, it can be a 1
 MOST_PARTS = 100  # in an image with more, none is a frame or a rule
@@ -277,7 +278,8 @@ class MnistImageProcessor(BaseImageProcessor):
             marks = np.maximum(ink, form)
             written = ink[ink > np.maximum(form, EDGE_LEVEL)]
             if not written.size or np.quantile(written, SURE_PART) < SURE_MARK:
-                ink = np.zeros_like(ink)
+                ink[:] = 0
+            ink *= ~straight_forms(ink, form)
         return without_forms(ink), marks
 
     def frame_ink(self, ink: np.ndarray) -> np.ndarray:
@@ -505,6 +507,27 @@ def without_forms(ink: np.ndarray) -> np.ndarray:
     if not len(forms):
         return ink
     return ink * ~ndimage.binary_dilation(np.isin(parts, forms), np.ones((3, 3)))
+
+
+def straight_forms(ink: np.ndarray, form: np.ndarray) -> np.ndarray:
+    """Which of (H, W) pixels lie in straight parts that are forms for a third at least, (H, W)."""
+    parts, areas = parts_of(np.maximum(ink, form))
+    shares = ndimage.mean(form > ink, parts, np.arange(len(areas)))
+    straight = [
+        number
+        for number, place in enumerate(ndimage.find_objects(parts), 1)
+        if shares[number] > FORM_SHARE and is_bar(parts[place] == number)
+    ]
+    return ndimage.binary_dilation(np.isin(parts, straight), np.ones((3, 3)))
+
+
+def is_bar(part: np.ndarray) -> bool:
+    """Whether (h, w) bool is long and narrow, in any direction."""
+    if np.count_nonzero(part) < SMALL:
+        return False
+    # The deviations across and along a bar are as its width and length.
+    across, along = np.sqrt(np.linalg.eigvalsh(np.cov(np.nonzero(part))).clip(0))
+    return across < RULE_THICKNESS * along
 
 
 def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
