@@ -27,7 +27,7 @@ LEFT_OUT = (  # the values at which constants do nothing
     (processing, 0, "MIN_CONTRAST SMALL MIN_MARK SURE_MARK COARSE MARGIN MIN_STROKE"),
     (processing, 0, "SPECK_SHARE EDGE_SPECK_SHARE"),
     (processing, 1, "TALL SURE_PART"),
-    (processing, np.inf, "FRAMED_CONTRAST MIN_BACKGROUND MAX_UNEVEN ENCLOSED FORM_SHARE"),
+    (processing, np.inf, "FRAMED_CONTRAST MIN_BACKGROUND MAX_UNEVEN ENCLOSED FORM_SHARE FULL_BAR"),
     (processing, np.inf, "EVEN RULE_LENGTH POINT_LENGTH LONG"),
     (numbers, 0, "SPECK_SHARE SURE_DIGIT MIN_PARTS LOW"),
     (numbers, np.inf, "ONE_DIGIT WIDEST DIGIT_HEIGHT NEAR"),

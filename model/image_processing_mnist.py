@@ -66,6 +66,7 @@ ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the
 RULE_THICKNESS = 0.22  # of a rule's length: the box around a bar that is tilted by 8 degrees
 EVEN = 1.5  # times a rule's thickness, and a pixel: touching digits are thicker somewhere
 FORM_SHARE = 1 / 3  # of a bar's pixels: with more, all of it is a form
+FULL_BAR = 1.5  # of its area, at most: its width by its length, if nothing is at its sides
 RULE_LENGTH = 1.6  # of the tallest other part's height, at least: no digit is so long
 POINT_LENGTH = 5  # the same, at most: beside what is lower, such as a point, it can be a 1
 MOST_PARTS = 100  # in an image with more, none is a frame or a rule
@@ -522,12 +523,13 @@ def straight_forms(ink: np.ndarray, form: np.ndarray) -> np.ndarray:
 
 
 def is_bar(part: np.ndarray) -> bool:
-    """Whether (h, w) bool is long and narrow, in any direction."""
-    if np.count_nonzero(part) < SMALL:
+    """Whether (h, w) bool is long and narrow, in any direction, and has nothing at its sides."""
+    area = np.count_nonzero(part)
+    if area < SMALL:
         return False
-    # The deviations across and along a bar are as its width and length.
-    across, along = np.sqrt(np.linalg.eigvalsh(np.cov(np.nonzero(part))).clip(0))
-    return across < RULE_THICKNESS * along
+    # Of a bar, the variances across and along it are a twelfth of its squared width and length.
+    across, along = np.sqrt(12 * np.linalg.eigvalsh(np.cov(np.nonzero(part))).clip(0))
+    return across < RULE_THICKNESS * along and across * along < FULL_BAR * area
 
 
 def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
