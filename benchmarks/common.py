@@ -87,6 +87,6 @@ def drawings() -> list[bytes]:
 
 def sheet_call(app_url: str) -> dict[str, object]:
     """What calls the sheet's function: posted as JSON to `SHEET_URL`, beside `data`, a drawing."""
-    components = httpx.get(f"{app_url}/config").json()["components"]
+    components = httpx.get(f"{app_url}/config", timeout=60).json()["components"]
     sheet = next(c["id"] for c in components if c["props"].get("elem_id") == "sheet")
     return {"component_id": sheet, "fn_name": "read_sheet", "session_hash": "benchmark"}

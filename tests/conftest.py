@@ -135,8 +135,9 @@ def hf(python) -> Callable[..., None]:
     """Runs a command line of `hf`, in an empty folder unless told otherwise."""
 
     def run(command: str, cwd: Path | None = None, **environment: str) -> None:
-        words = shlex.split(command)[1:]
-        python.run(Path(sys.executable).with_name("hf"), *words, cwd=cwd, **environment)
+        name, *words = shlex.split(command)
+        assert name == "hf"
+        python.run(Path(sys.executable).with_name(name), *words, cwd=cwd, **environment)
 
     return run
 

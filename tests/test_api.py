@@ -32,10 +32,13 @@ def client(app_url) -> Client:
 
 
 def test_a_shared_address_shows_a_title_and_an_image(app_url):
-    html = httpx.get(app_url).text
+    html = httpx.get(app_url, timeout=60).text
     tags = dict(re.findall(r'<meta property="(og:[^"]*)" content="([^"]*)">', html))
     assert tags["og:title"] == "Handwritten digits"
-    assert Image.open(io.BytesIO(httpx.get(tags["og:image"]).content)).size == (1200, 630)
+    assert Image.open(io.BytesIO(httpx.get(tags["og:image"], timeout=60).content)).size == (
+        1200,
+        630,
+    )
 
 
 DOT = encode(Image.new("L", (1, 1)), "GIF")
@@ -88,7 +91,7 @@ MARKED = IMAGE | {"meta": {"_type": "gradio.FileData"}}
 def test_a_call_without_an_upload_is_refused(app_url, values):
     """An image that lies on the server is refused as well, marked as a file or not."""
     url = f"{app_url}/gradio_api/call/predict"
-    event = httpx.post(url, json={"data": values}).json()["event_id"]
+    event = httpx.post(url, json={"data": values}, timeout=60).json()["event_id"]
     stream = httpx.get(f"{url}/{event}", timeout=60).text
     assert "event: error" in stream and re.search("There is no|not uploaded", stream)
 

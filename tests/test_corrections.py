@@ -201,7 +201,7 @@ def test_fifty_visitors_at_once(app):
     kept = {file: Image.open(file).tobytes() for file in folder.glob("4/*")}
     assert kept == {path(folder, "4", image(number)): image(number) for number in range(50)}
     kept_file = f"{url}/gradio_api/file={path(folder, '4', image(0))}"
-    assert httpx.get(kept_file).status_code == 403
+    assert httpx.get(kept_file, timeout=60).status_code == 403
 
 
 FORGED = [

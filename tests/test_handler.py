@@ -50,8 +50,13 @@ def test_an_endpoint_answers_calls_of_both_tasks_at_once(call, digits, pixels, m
         lambda image: call(image.convert("RGB"), CLASSIFY),
     ]
     with ThreadPoolExecutor(40) as pool:
-        answers = pool.map(lambda n: forms[n % 3](images[n]), range(90))
-        numbers = pool.map(lambda _: call(pair, READ)["number"], range(30))
+        both = [
+            (pool.submit(forms[n % 3], image), pool.submit(call, pair, READ))
+            for n, image in enumerate(images)
+        ]
+    answers, numbers = zip(
+        *((one.result(), two.result()["number"]) for one, two in both), strict=True
+    )
     assert set(numbers) == {f"{labels[0]}{labels[1]}"}
 
     expected = probabilities(model, processor(images, return_tensors="pt")["pixel_values"])

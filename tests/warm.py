@@ -39,13 +39,16 @@ class WarmProcess(get_context("forkserver").Process):
     def poll(self) -> int | None:
         return self.exitcode
 
-    def wait(self, timeout: float) -> int | None:
+    def wait(self, timeout: float) -> int:
         self.join(timeout)
+        if self.exitcode is None:  # else the tests would wait for it at their end
+            self.kill()
+            raise subprocess.TimeoutExpired(self.name, timeout)
         return self.exitcode
 
 
 def end_with_the_tests() -> None:
-    """Also where they are killed, and tell nobody."""
+    """End this process, even where the tests are killed and cannot say so."""
     parent_process().join()
     os._exit(1)
 

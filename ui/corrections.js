@@ -1,5 +1,5 @@
-// Takes corrections, of the digit that `shown()` gives: see ui/corrections.py. What it returns is to
-// be called when that is another.
+// Takes corrections of the digit that `shown()` gives (see ui/corrections.py), and returns what to
+// call whenever that changes.
 function takeCorrections(shown) {
   const UNDO_FOR = 10_000; // milliseconds
   const [saved, undoButton] = element.querySelector(".saved").children;

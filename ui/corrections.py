@@ -86,7 +86,7 @@ class CorrectionStore:
             # What this session has said before of the same image.
             if self.own.get((session, pixels), file) != file:
                 self.own.pop((session, pixels)).unlink(missing_ok=True)
-            if is_new:
+            if is_new:  # only who has made it may replace it
                 self.own[session, pixels] = file
             if len(self.own) > RECENT:
                 self.own.pop(next(iter(self.own)))
