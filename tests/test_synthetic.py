@@ -5,6 +5,7 @@ import pytest
 
 from training.data import NON_DIGIT_LABEL
 from training.handwriting import smooth_line, ways_of_writing
+from training.lines import cut_digit
 from training.non_digits import NON_DIGITS
 from training.synthetic import SHARES, make_images
 
@@ -21,6 +22,16 @@ def test_the_images_are_in_the_frame_of_mnist(digits, pixels, processor):
     assert all(image.max() >= 250 for image in made["handwritten"])
     spans = [np.ptp(np.nonzero(image > 64), axis=1).max() + 1 for image in made["handwritten"]]
     assert np.isin(spans, (19, 20, 21)).mean() > 0.95
+
+
+def test_a_digit_that_is_hardly_there_does_not_end_the_training():
+    bar, faint = np.zeros((2, 28, 28), np.uint8)
+    bar[4:24, 13:15] = faint[14:18, 8:20] = 255
+    for seed in range(100):
+        cut = cut_digit(
+            np.array([1, 2, 2]), np.stack([bar, faint, faint]), np.random.default_rng(seed)
+        )
+        assert cut.ndim == 2 and 0 <= cut.min() <= cut.max() <= 1
 
 
 @pytest.mark.parametrize("label", [*"0123456789", "-"])

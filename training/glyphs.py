@@ -18,6 +18,7 @@ from training.printed import printed
 
 MARGIN = 14  # pixels of the canvas around a glyph: room for a pen thicker than its own
 STEPS = 4  # a distance is stored in quarters of a pixel
+WIDEST = 2  # heights: wider, it is what is left of a digit whose other strokes are too faint
 
 
 class Glyph(NamedTuple):
@@ -85,9 +86,13 @@ def make_glyph(ink: np.ndarray) -> Glyph | None:
 
 
 def glyph_of_image(image: np.ndarray) -> Glyph | None:
-    """A glyph of one of MNIST's images, (28, 28) uint8."""
+    """A glyph of one of MNIST's images, (28, 28) uint8, or None where hardly any ink is left."""
     enlarged = Image.fromarray(image).resize((CANVAS, CANVAS), Image.Resampling.BICUBIC)
-    return make_glyph(np.asarray(enlarged, np.float32) / 255)
+    glyph = make_glyph(np.asarray(enlarged, np.float32) / 255)
+    if glyph is None:
+        return None
+    height, width = np.subtract(glyph.distances.shape, 2 * MARGIN)
+    return glyph if width <= WIDEST * height else None
 
 
 def glyph_by_hand(label: str, rng: np.random.Generator) -> Glyph | None:

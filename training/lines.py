@@ -247,6 +247,8 @@ def cut_digit(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndar
     _, line.step = frame_line(line.ink)
     middles = (ends.mean(1) - line.corner[0]) / line.step + PADDING
     columns = np.rint(middles / COLUMN - 0.5).astype(int)
+    if columns.min() < 0:  # one is no part of the line: it has hardly any ink
+        return np.zeros((1, 1), np.float32)
     seen = np.full((columns.max() + 2, 11), -np.inf, np.float32)
     seen[:, -1] = -1
     seen[columns, digits[order]] = 0
