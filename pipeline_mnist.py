@@ -182,7 +182,11 @@ class NumberRecognitionPipeline(Pipeline):
             pixels, alone = map(np.array, zip(*line.classified, strict=True))
             agreed = line.probabilities[line.columns, :-1] * alone
             agreed /= agreed.sum(1, keepdims=True)
-            score *= float(agreed.max(1).prod()) * line.path_probability(agreed.argmax(1))
+            # The networks err on the same digits: all of them are right as often as the geometric
+            # mean of the two claims; the product claims more.
+            mean = np.sqrt(agreed)
+            score *= float((mean.max(1) / mean.sum(1)).prod())
+            score *= line.path_probability(agreed.argmax(1))
             gaps = np.diff(line.boxes[:, [0, 2]].ravel())[1::2]
             spaces = np.append(False, gaps > SPACE * np.median(np.diff(line.boxes[:, 1::2])))
             digits += map(Digit, agreed, pixels, line.boxes, [number] * len(spaces), spaces)

@@ -37,10 +37,7 @@ LEFT_OUT = (  # the values at which constants do nothing
 def make_images(
     pixels: np.ndarray, labels: np.ndarray, count: int
 ) -> dict[str, list[tuple[Image.Image, tuple[str, ...]]]]:
-    """Of each row so many images, and the answers that are right for each.
-
-    They are made of digits (N, 28, 28) uint8 and their labels (N,).
-    """
+    """Of each row so many images, of digits (N, 28, 28) and labels (N,), with all right answers."""
     rows = robustness.digit_rows(pixels, labels) + robustness.non_digit_rows()
     images = {}
     for row in tqdm([row for row in rows if any(part in row.name for part in ROWS)], "images"):

@@ -3,20 +3,20 @@
     python -m benchmarks.robustness --rows photograph drawing --max_samples 500
     python -m benchmarks.robustness --train_val_split 0.1            on held-out images
 
-Prints a Markdown table. Every image goes through the image processor, as RGB, which is how
-`pipeline("image-classification")` gives it. Image i is made with a generator seeded by i, so that
-every run prints the same table.
+Prints a Markdown table. Every image goes through the image processor, as RGB. Image i is made with
+a generator seeded by i, so that every run prints the same table.
 """
 
 import gzip
 import sys
 from argparse import Namespace
 from collections.abc import Callable, Sequence
-from itertools import product
+from itertools import product, repeat
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+import pandas as pd
 import torch
 from joblib import Parallel, delayed
 from numpy.random import Generator
@@ -42,8 +42,9 @@ from ui.saliency import probabilities
 MNIST_C = "re-implemented MNIST-C"  # not the published files
 SLOW = 2000  # images at most in rows that take tens of milliseconds an image
 CLOTHING = Path("/usr/share/datasets/fashion-mnist/t10k-images-idx3-ubyte.gz")
-LIMITS = (0.5, 0.9)  # confidences, of which 0.5 is the threshold of the released model
-COLUMNS = ("accuracy", "ECE", "AUROC", *(f"confidence >= {limit}" for limit in LIMITS), "blank")
+TAKEN = "confidence >= 0.5"  # the threshold of the released model
+LIMITS = {TAKEN: 0.5, "confidence >= 0.9": 0.9}
+COLUMNS = ("accuracy", "ECE", "AUROC", *LIMITS, "blank")
 MODEL = {  # options
     "model_name_or_path": ("model", "a saved model, a folder or a Hub id"),
     "dataset_name": common.DATASET,
@@ -56,6 +57,7 @@ OPTIONS = MODEL | {
     "max_samples": (0, "images of each row; 0 means all"),
     "rows": ([""], "rows beside MNIST's, by parts of their names, as in --rows MNIST-C letters"),
     "num_proc": (1, "processes that make and frame the images"),
+    "other_seeds": ([""], "models trained with other seeds, for another column"),
 }
 
 
@@ -69,9 +71,9 @@ class Row(NamedTuple):
 
 
 def load(options: Namespace) -> tuple[np.ndarray, np.ndarray, PreTrainedModel, MnistImageProcessor]:
-    """Digits (N, 28, 28) uint8, their labels (N,) int64, the model and its image processor.
+    """MNIST's test digits (N, 28, 28) uint8 or, with `train_val_split`, what train.py holds out.
 
-    The digits are MNIST's test set or, with `train_val_split`, what train.py holds out with it.
+    And their labels (N,) int64, the model and its image processor.
     """
     share, name = options.train_val_split, options.model_name_or_path
     mnist = common.load_mnist(options.dataset_name, "train" if share else "test")
@@ -115,8 +117,8 @@ def load_pen_digits(pen_digits_file: str) -> tuple[list[tuple[np.ndarray, tuple]
     """Digits by other writers than MNIST's, on a tablet, and their labels (N,).
 
     Each is eight points (8, 2) 0-100, and between which widths, in heights, it may have been before
-    UCI stretched it to a square. UCI does not keep where the pen was lifted, so that only those
-    digits are taken that most people write in one stroke.
+    UCI stretched it to a square. Only those digits are taken that most write in one stroke, as UCI
+    does not keep where the pen was lifted.
     """
     digits = np.loadtxt(pen_digits_file, delimiter=",", comments="@", ndmin=2)
     digits = digits[np.isin(digits[:, 16], (0, 1, 2, 3, 6, 8))]
@@ -149,9 +151,8 @@ def non_digit_rows() -> list[Row]:
         Row("empty sheet, glare, not simulated", lambda _, rng: glare(NO_DIGIT, rng), range(SLOW)),
         Row("scribbles", lambda _, rng: invert(images.scribble(rng)), range(SLOW)),
     ]
-    for row in rows:
-        if len(row.sources) == 0:
-            print(f"No row of {row.name}: benchmarks/README.md tells what to install.\n")
+    for row in (row for row in rows if len(row.sources) == 0):
+        print(f"No row of {row.name}: benchmarks/README.md tells what to install.\n")
     return [row for row in rows if len(row.sources) > 0]
 
 
@@ -173,16 +174,13 @@ def frame(row: Row, count: int, processor: MnistImageProcessor, num_proc: int) -
     return torch.from_numpy(np.stack(list(tqdm(framed, row.name, count, leave=False))))
 
 
-def measure(
-    answers: np.ndarray, labels: np.ndarray | None, of_digits: np.ndarray, limits: Sequence[float]
-) -> dict[str, float]:
-    """The figures of a row, 0-1, from probabilities (N, 10) and labels (N,), if they are digits.
+def measure(answers: np.ndarray, labels: np.ndarray | None, of_digits: np.ndarray) -> dict:
+    """The figures of a row, 0-1, by name, from probabilities (N, 10) and labels (N,) of digits.
 
-    If not, from confidences (M,) of MNIST's digits as well. For each of the limits, confidences
-    0-1, the share of images at or above it is given.
+    Of non-digits, without labels, from confidences (M,) of MNIST's digits as well.
     """
     confidence = answers.max(1)
-    shares = {f"confidence >= {limit:g}": float((confidence >= limit).mean()) for limit in limits}
+    shares = {name: float((confidence >= limit).mean()) for name, limit in LIMITS.items()}
     if labels is None:
         is_digit = np.repeat([1, 0], [len(of_digits), len(confidence)])
         return {"AUROC": roc_auc_score(is_digit, [*of_digits, *confidence]), **shares}
@@ -197,14 +195,19 @@ def main() -> None:
     if options.update_card and (in_part or not folder.is_dir()):
         sys.exit("--update_card takes all rows and images, and a model in a local folder.")
     digits, labels, model, processor = load(options)
+    models = [model, *map(load_pretrained, filter(None, options.other_seeds))]
     rows = digit_rows(digits, labels)
     if options.pen_digits_file:
         rows.append(tablet_row(options.pen_digits_file))
     rows += non_digit_rows()
-    lines, corrupted = [common.print_head("images", "count", *COLUMNS)], []
+    columns = COLUMNS if len(models) == 1 else (*COLUMNS, f"{len(models)} seeds")
+    lines, corrupted = [common.print_head("images", "count", *columns)], []
 
-    def add(name: str, count: int, figures: dict[str, float]) -> None:
-        cells = [f"{figures[c]:.2%}" if c in figures else "" for c in COLUMNS]
+    def add(name: str, count: int, figures: pd.DataFrame) -> None:
+        cells = [f"{figures[c][0]:.2%}" if c in figures else "" for c in COLUMNS]
+        if len(models) > 1:
+            share = 100 * figures["accuracy" if "accuracy" in figures else TAKEN]
+            cells.append(f"{share.mean():.2f} ± {share.std():.2f}%")
         lines.append(common.print_row(name, f"{count:,}", *cells))
 
     for row in rows:
@@ -212,18 +215,18 @@ def main() -> None:
             continue
         count = len(row.sources[: options.max_samples or None])
         framed = frame(row, count, processor, options.num_proc)
-        answers = np.concatenate([probabilities(model, batch) for batch in framed.split(500)])
+        batches = framed.split(500)
+        answers = [np.concatenate([probabilities(m, batch) for batch in batches]) for m in models]
         if row.name == "MNIST":
-            of_digits = answers.max(1)
+            of_digits = [of_model.max(1) for of_model in answers]
         true = None if row.labels is None else row.labels[:count]
-        figures = measure(answers, true, of_digits, LIMITS)
+        figures = pd.DataFrame(map(measure, answers, repeat(true), of_digits))
         figures["blank"] = (framed.amax((1, 2, 3)) == 0).double().mean().item()
         add(row.name, count, figures)
         if row.name.startswith(MNIST_C):
             corrupted.append(figures)
             if len(corrupted) == len(CORRUPTIONS):
-                mean = {key: np.mean([each[key] for each in corrupted]) for key in figures}
-                add(f"{MNIST_C}, mean of the fifteen", count, mean)
+                add(f"{MNIST_C}, mean of the fifteen", count, sum(corrupted) / len(corrupted))
     if options.update_card:
         (folder / BENCHMARK_FILE).write_text("\n".join(lines) + "\n")
         write_model_card(folder)

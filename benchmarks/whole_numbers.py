@@ -110,14 +110,14 @@ def measure(results: list[dict], true: list[str]) -> dict[str, float]:
 def print_numbers(read: Callable, rows: list[tuple], count: int) -> list[str]:
     """Print the table of numbers, by length and whether digits touch.
 
-    Each of the rows has a name, what to make of the ink, and what `compose` takes as digits; count
-    is of numbers of each length. Gives the table's head and the rows over all lengths.
+    A row has a name, what to make of the ink, and what `compose` takes as digits; count is of each
+    length. Gives the table's head and the rows over all lengths.
     """
     lines = [print_head("numbers", "count", *measure([{"number": "1", "score": 1}], ["1"]))]
 
     def add(name: str, results: list[dict], true: list[str]) -> str:
-        figures = measure(results, true).values()
-        return print_row(name, f"{len(true):,}", *(f"{figure:.1%}" for figure in figures))
+        cells = map("{:.1%}".format, measure(results, true).values())
+        return print_row(name, f"{len(true):,}", *cells)
 
     for (name, kind, digits), touching in product(rows, (False, True)):
         results, true, gap = [], [], "touching" if touching else "apart"

@@ -309,8 +309,6 @@ MOVES = """() => {
   })();
 }"""
 SCROLLED = "addEventListener('scrollend', () => (window.scrolled = scrollY))"
-
-
 SCREENS = (
     (1280, 800, {}),
     (360, 740, TOUCH),

@@ -231,13 +231,10 @@ def test_corrections_are_bounded(corrections):
     left = PER_HOUR - PER_SESSION
     assert answers[:left] == [""] * left and all("Too many" in a for a in answers[left:])
     assert len([*corrections.folder.glob("*/*")]) == PER_HOUR
-
-
-def test_a_label_can_be_full(corrections):
-    (corrections.folder / "7").mkdir()
+    corrections.times.clear()  # hours later
     for number in range(PER_LABEL):
         (corrections.folder / "7" / f"{number}.png").touch()
-    (answer,) = keep(corrections, sent("7", image(0)))
+    (answer,) = keep(corrections, sent("7", image(PER_HOUR), "another"))
     assert answer == "There are 9,000 images of this label already. Thank you."
 
 

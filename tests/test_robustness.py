@@ -29,8 +29,8 @@ def test_the_table(tmp_path, argv, monkeypatch, capsys):
     ones = [[number, 100, *[50] * 12, 100 - number, 0, 1] for number in range(10)]  # leaning
     four = [0, 100, *[50] * 14, 4]  # not in the table
     np.savetxt(tmp_path / "pendigits.tes", [four] * 5 + ones + [zero] * 10, "%d", ",")
-    pen_digits = "--pen_digits_file", tmp_path / "pendigits.tes"
-    argv("--dataset_name", SAMPLE, "--max_samples", 20, "--train_val_split", 0.1, *pen_digits)
+    options = "--pen_digits_file", tmp_path / "pendigits.tes", "--other_seeds", "model"
+    argv("--dataset_name", SAMPLE, "--max_samples", 20, "--train_val_split", 0.1, *options)
     monkeypatch.chdir(ROOT)
     main()
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("|")]
@@ -47,3 +47,6 @@ def test_the_table(tmp_path, argv, monkeypatch, capsys):
     mean = np.mean([percent(f"re-implemented MNIST-C, {name}") for name in CORRUPTIONS])
     assert percent("re-implemented MNIST-C, mean of the fifteen") == pytest.approx(mean, abs=0.01)
     assert 50 < percent("scribbles", "AUROC") <= 100
+    for row in table.values():  # of the same model twice
+        figure = row["accuracy"] or row["confidence >= 0.5"]
+        assert row["2 seeds"] == figure.replace("%", " ± 0.00%")

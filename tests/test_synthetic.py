@@ -28,10 +28,7 @@ def test_a_digit_that_is_hardly_there_does_not_end_the_training():
     bar, faint = np.zeros((2, 28, 28), np.uint8)
     bar[4:24, 13:15] = faint[14:18, 8:20] = 255
     for seed in range(100):
-        cut = cut_digit(
-            np.array([1, 2, 2]), np.stack([bar, faint, faint]), np.random.default_rng(seed)
-        )
-        assert cut.ndim == 2 and 0 <= cut.min() <= cut.max() <= 1
+        cut_digit(np.array([1, 2, 2]), np.stack([bar, faint, faint]), np.random.default_rng(seed))
 
 
 @pytest.mark.parametrize("label", [*"0123456789", "-"])

@@ -189,14 +189,11 @@ def test_an_unknown_flag_is_told_before_anything_slow_is_imported():
     assert sorted(flag_names()) == sorted(f.name for f in fields(MnistTrainingArguments) if f.init)
 
 
-def test_channels_with_commas_are_told_to_be_separated_with_spaces(argv, capsys):
+def test_help_tells_of_the_flags_of_this_project_first_and_channels_are_split(argv, capsys):
     argv("--conv_channels", "32,64")
     with pytest.raises(SystemExit):
         parse_arguments("")
     assert "separate with spaces: 32 64\n" in capsys.readouterr().err
-
-
-def test_help_tells_of_the_flags_of_this_project_first(argv, capsys):
     argv("--help")
     with pytest.raises(SystemExit):
         parse_arguments("")
