@@ -21,8 +21,8 @@ from training.errors import InputError
 from training.lines import Lines
 
 HANDLER = Path(__file__).parent.parent / "deploy" / "handler.py"
-TEACHER_WEIGHT = 0.8  # of the teacher's answer in the target; the label has the rest
-DISTILLATION_LR_FACTOR = 1 / 3  # the peak learning rate while distilling, per --learning_rate
+TEACHER_WEIGHT = 0.8  # of its answer in the target: the label's rest counts where it is wrong
+DISTILLATION_LR_FACTOR = 1 / 3  # of --learning_rate, while distilling: the weights are near by then
 
 
 class MnistTrainer(Trainer):
