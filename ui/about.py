@@ -43,7 +43,8 @@ WORDS = """\
 - **AUROC**: how often a digit gets a higher confidence than a non-digit; 100% is perfect, 50% is
   chance.
 - **wholly right**: each digit of a number is right, and there is none too many or too few.
-- **taken for a digit**: of non-digits, the share with a confidence of 50% or more.
+- **3 seeds**: mean ± standard deviation over three trainings; where there is no accuracy, of the
+  share with a confidence of 0.5 or more.
 """
 LOADING = """\
 ## Use it in a program
