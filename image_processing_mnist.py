@@ -41,10 +41,15 @@ DIGIT_SIZE = 20  # pixels: the digit's longer side in it
 LINE_HEIGHT, LINE_MARGIN = 32, 2  # pixels: of a line, margins included
 WORKING_SIZE = 224  # pixels of the shorter side: larger images are reduced, a digit needs but 20
 LONGEST = 5 * WORKING_SIZE  # pixels of the longer side: a row of digits needs more
-HUB_OPTIONS = (
-    *("cache_dir", "force_download", "local_files_only", "proxies"),
-    *("revision", "subfolder", "token"),
-)
+HUB_OPTIONS = {
+    "cache_dir",
+    "force_download",
+    "local_files_only",
+    "proxies",
+    "revision",
+    "subfolder",
+    "token",
+}
 # Contrasts: 0 is the background, 1 is black on white.
 MIN_CONTRAST = 0.1  # in a drawing, what differs less from the background is not ink
 ONE_COLOUR = 0.05  # pixels that differ less from their median, on average, have one colour
@@ -152,7 +157,7 @@ class InkFinder(nn.Module):
             OSError: it is missing or damaged, or the Hub is out of reach.
         """
         folder = Path(name_or_path).parent if os.path.isfile(name_or_path) else name_or_path
-        hub_options = {key: options[key] for key in HUB_OPTIONS if key in options}
+        hub_options = {key: options[key] for key in HUB_OPTIONS & options.keys()}
         finder = cls()
         try:
             finder.load_state_dict(load_file(cached_file(folder, cls.FILE, **hub_options)))

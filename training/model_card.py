@@ -27,13 +27,29 @@ RUN_FILE = "run.json"  # what the card tells of a run, beside its metrics
 BENCHMARK_FILE = "benchmark.md"  # the table of benchmarks.robustness, if it has run
 NUMBERS_FILE = "numbers.md"  # the same of benchmarks.whole_numbers
 MNIST = "ylecun/mnist"
-SETTINGS = (
-    *("num_train_epochs", "max_steps", "world_size", "per_device_train_batch_size"),
-    *("gradient_accumulation_steps", "optim", "learning_rate", "lr_scheduler_type", "warmup_steps"),
-    *("weight_decay", "adam_beta1", "adam_beta2", "adam_epsilon", "max_grad_norm"),
-    *("label_smoothing_factor", "ema_decay", "distillation_share", "final_strength"),
-    *("bf16", "fp16", "seed"),
-)
+SETTINGS = [
+    "num_train_epochs",
+    "max_steps",
+    "world_size",
+    "per_device_train_batch_size",
+    "gradient_accumulation_steps",
+    "optim",
+    "learning_rate",
+    "lr_scheduler_type",
+    "warmup_steps",
+    "weight_decay",
+    "adam_beta1",
+    "adam_beta2",
+    "adam_epsilon",
+    "max_grad_norm",
+    "label_smoothing_factor",
+    "ema_decay",
+    "distillation_share",
+    "final_strength",
+    "bf16",
+    "fp16",
+    "seed",
+]
 
 
 def save_run(trainer: MnistTrainer, corrections: dict[str, object] | None) -> None:
