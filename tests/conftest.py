@@ -34,14 +34,19 @@ expect.set_options(timeout=60_000)  # milliseconds: a busy machine is slow, not 
 
 ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "tests" / "mnist"
-SMALL = ("--conv_channels", "24", "48", "64", "--line_channels", "8", "16", "24", "32",
-         "--lines_per_image", "1")  # fmt: skip
-SHORT_RUN = (
-    *("--dataset_name", SAMPLE, "--max_train_samples", 700, "--train_val_split", 0.1),
-    *("--max_steps", 60, "--per_device_train_batch_size", 64, *SMALL),
-    *("--eval_strategy", "steps", "--eval_steps", 20, "--logging_steps", 10),
-    *("--save_strategy", "steps", "--save_steps", 54),
-)
+
+
+def flags(text: str) -> list[str]:
+    """Words of a command line."""
+    return text.split()
+
+
+SMALL = flags("--conv_channels 24 48 64 --line_channels 8 16 24 32 --lines_per_image 1")
+SHORT = flags("""
+    --max_train_samples 700 --train_val_split 0.1 --max_steps 60 --per_device_train_batch_size 64
+    --eval_strategy steps --eval_steps 20 --logging_steps 10 --save_strategy steps --save_steps 54
+""")
+SHORT_RUN = ("--dataset_name", SAMPLE, *SHORT, *SMALL)
 ONLINE = {"HF_HUB_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}  # for processes that use hub.py
 NO_NETWORK = {"HTTP_PROXY": "http://127.0.0.1:9"}  # nothing listens there
 LONGEST = ("test_hub", "test_app", "test_corrections", "test_training", "test_ink_finder")

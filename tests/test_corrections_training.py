@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from conftest import SAMPLE
+from conftest import SAMPLE, flags
 from modeling_mnist import MnistForImageClassification
 from train import main
 from training.corrections import RELEASED_MODEL, SHEET_FILE, load_corrections, write_dataset_card
@@ -91,11 +91,10 @@ def test_a_run_tells_what_it_took_and_what_that_changed(
     assert "from 2026-11-02 to 2026-11-26, with the answers of a/b" in card
     revision = hub.add("datasets/user/corrections", folder).sha
     output = tmp_path / "mnist-cnn"
-    done = train(
-        *("--dataset_name", SAMPLE, "--corrections", "user/corrections", "--output_dir", output),
-        *("--max_train_samples", 390, "--max_steps", 10, "--disable_tqdm", True),
-        *("--do_train", "--conv_channels", 8, "--synthetic", False, "--numbers", False),  # quicker
-    )
+    run = flags("--max_train_samples 390 --max_steps 10 --disable_tqdm True")
+    run += flags("--do_train --conv_channels 8 --synthetic False --numbers False")  # quicker
+    data = "--dataset_name", SAMPLE, "--corrections", "user/corrections"
+    done = train(*data, *run, "--output_dir", output)
     told = json.loads((output / "run.json").read_text())
     images, labels = (array[expected["held_out"]] for array in corrected)
     accuracy = []

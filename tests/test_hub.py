@@ -14,12 +14,19 @@ from gradio_client import Client, handle_file
 from huggingface_hub import ModelCard
 from safetensors.torch import load_file
 
-from conftest import NO_NETWORK, ROOT, SAMPLE, SMALL
+from conftest import NO_NETWORK, ROOT, SAMPLE, SMALL, flags
 from modeling_mnist import MnistForImageClassification
 from scripts.serve import serve_app
 
 SHORT = ("--max_steps", 5, "--max_train_samples", 50, "--per_device_train_batch_size", 16, *SMALL)
 PUSHED = "models/user/mnist-cnn"
+ALL_FILES = """
+    .gitattributes README.md config.json model.safetensors
+    preprocessor_config.json ink_finder.safetensors
+    modeling_mnist.py image_processing_mnist.py pipeline_mnist.py handler.py requirements.txt
+    train_results.json eval_results.json trainer_state.json run.json
+    learning_curves.png confusion_matrix.png worst_errors.png calibration.png
+"""
 DIGIT = ROOT / "examples" / "1-a-4-from-MNIST.png"
 
 
@@ -123,12 +130,9 @@ def test_two_processes_train_one_model_and_push_it_once(hub, run_code, tmp_path,
     Every file is written by one of them.
     """
     output = tmp_path / "mnist-cnn"
-    printed = run_code(
-        *(TWO, "--use_cpu", "--max_steps", 60, "--max_train_samples", 700, *SMALL),
-        *("--per_device_train_batch_size", 32, "--output_dir", output, "--disable_tqdm", True),
-        *("--push_to_hub", "--hub_model_id", "user/two"),
-        HF_TOKEN="hf_user",
-    )
+    run = flags("--use_cpu --max_steps 60 --max_train_samples 700 --per_device_train_batch_size 32")
+    run += flags("--disable_tqdm True --push_to_hub --hub_model_id user/two")
+    printed = run_code(TWO, *run, *SMALL, "--output_dir", output, HF_TOKEN="hf_user")
     assert sum("Pushed: " in line for line in printed) == 1
     assert len(hub.repos["models/user/two"]) == 2  # the empty one, and the push
     results = json.loads((output / "eval_results.json").read_text())
@@ -144,14 +148,7 @@ def test_what_is_pushed(hub, output, run_code):
     # No commit holds weights without all that loads them: there is one empty and one whole.
     assert len(hub.repos[PUSHED]) == 2
     files = hub.files(PUSHED)
-    assert files.keys() == {
-        *(".gitattributes", "README.md", "config.json", "model.safetensors"),
-        *("preprocessor_config.json", "ink_finder.safetensors"),
-        *("modeling_mnist.py", "image_processing_mnist.py"),
-        *("pipeline_mnist.py", "handler.py", "requirements.txt"),
-        *("train_results.json", "eval_results.json", "trainer_state.json", "run.json"),
-        *("learning_curves.png", "confusion_matrix.png", "worst_errors.png", "calibration.png"),
-    }
+    assert files.keys() == set(ALL_FILES.split())
     assert not any(b"hf_user" in content for content in files.values())
 
     card = files["README.md"].decode()
