@@ -84,7 +84,8 @@ def read(image: str | None) -> dict:
     Returns:
         `number`, its `score` (0 to 1), `digits` from left to right and from top to bottom (each a
         `label`, a `score`, a `line` from 0 on, a `box` in pixels: xmin, ymin, xmax, ymax), and
-        `ignored`, the boxes of signs that were left out.
+        `ignored`, the boxes of signs that were left out. If the image lies on its side, the number
+        is "?", and a `message` says so.
     """
     return read_number(open_image(image))
 

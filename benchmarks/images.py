@@ -18,7 +18,7 @@ from skimage.morphology import skeletonize
 
 from scripts.strokes import encode
 
-CANVAS = 280  # pixels a side, as the app's
+CANVAS = 280  # pixels a side of a drawing
 LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 LIKE_DIGITS = "IlOoSsZzBbgq"
 FONTS = sorted(glob("/usr/share/fonts/truetype/liberation/*.ttf"))  # Debian's fonts-liberation
@@ -104,7 +104,7 @@ def letter(source: tuple[str, str, int], rng: Generator) -> Image.Image:
 def photograph(
     ink: Image.Image, rng: Generator, ruled: bool = False, sides: tuple[int, int] = (200, 640)
 ) -> Image.Image:
-    """A square image of ink on tinted paper, in uneven light, as a camera sees it: an RGB JPEG.
+    """Square ink on tinted paper, in uneven light, as a camera sees it: an RGB JPEG.
 
     `rng` draws the size, of which `sides` limits the longer one, up to 8 degrees of tilt, the
     colours of paper and ink, light with a shadow's edge, blur, noise and quality. `ruled` paper has

@@ -25,7 +25,7 @@ PNGS = common.drawings()
 async def ask_sheet(call: dict, http: httpx.AsyncClient, n: int) -> None:
     """Wait for the answer of the sheet's function to drawing n; an error if there is none."""
     # A 5 has two strokes: at the end of each the pen rests.
-    drawing = {"image": data_url(PNGS[n]), "resting": n in (13, 19)}
+    drawing = {"image": data_url(PNGS[n]), "resting": n in (14, 19)}
     body = call | {"data": drawing, "session_hash": str(id(http))}
     answer = await http.post(common.SHEET_URL, json=body)
     if answer.raise_for_status().json()["kind"] not in ("answer", "doubt"):

@@ -50,10 +50,10 @@ MODEL = {  # options
     "dataset_name": common.DATASET,
     "train_val_split": (0.0, "the share that train.py holds out, in place of the test set"),
     "seed": (42, "of that split"),
-    "pen_digits_file": ("", "UCI's pen digits: pendigits.tes, or KEEL's penbased.dat"),
-    "update_card": (False, "write the table into the card of the model, a local folder"),
 }
 OPTIONS = MODEL | {
+    "pen_digits_file": ("", "UCI's pen digits: pendigits.tes, or KEEL's penbased.dat"),
+    "update_card": (False, "write the table into the card of the model, a local folder"),
     "max_samples": (0, "images of each row; 0 means all"),
     "rows": ([""], "rows beside MNIST's, by parts of their names, as in --rows MNIST-C letters"),
     "num_proc": (1, "processes that make and frame the images"),
@@ -177,7 +177,7 @@ def frame(row: Row, count: int, processor: MnistImageProcessor, num_proc: int) -
 def measure(answers: np.ndarray, labels: np.ndarray | None, of_digits: np.ndarray) -> dict:
     """The figures of a row, 0-1, by name, from probabilities (N, 10) and labels (N,) of digits.
 
-    Of non-digits, without labels, from confidences (M,) of MNIST's digits as well.
+    Non-digits have no labels; `of_digits` are confidences (M,) of MNIST's digits.
     """
     confidence = answers.max(1)
     shares = {name: float((confidence >= limit).mean()) for name, limit in LIMITS.items()}
@@ -197,8 +197,7 @@ def main() -> None:
     digits, labels, model, processor = load(options)
     models = [model, *map(load_pretrained, filter(None, options.other_seeds))]
     rows = digit_rows(digits, labels)
-    if options.pen_digits_file:
-        rows.append(tablet_row(options.pen_digits_file))
+    rows += [tablet_row(options.pen_digits_file)] if options.pen_digits_file else []
     rows += non_digit_rows()
     columns = COLUMNS if len(models) == 1 else (*COLUMNS, f"{len(models)} seeds")
     lines, corrupted = [common.print_head("images", "count", *columns)], []

@@ -163,7 +163,8 @@ def print_times(read: Callable, classify: Callable, digits: tuple) -> None:
 
 
 def main() -> None:
-    options = parse(__doc__, **robustness.MODEL, max_samples=(200, "images of a row"))
+    card = {name: robustness.OPTIONS[name] for name in ("pen_digits_file", "update_card")}
+    options = parse(__doc__, **robustness.MODEL, **card, max_samples=(200, "images of a row"))
     if options.update_card and (options.train_val_split or not options.pen_digits_file):
         sys.exit("--update_card takes the whole table: give --pen_digits_file, and no split.")
     torch.set_num_threads(1)

@@ -253,7 +253,7 @@ def test_the_answer_to_an_earlier_input_never_comes_late(page):
     ).observe(document.querySelector("#answer"), { subtree: true, childList: true })""")
     page.unroute("**/component_server/")
     expect_digit(page, 7)
-    assert "3" not in page.evaluate("shown")
+    assert set(page.evaluate("shown")) <= {"", "7"}
 
 
 def test_the_server_fails_and_comes_back(app_url, context):
@@ -408,7 +408,7 @@ def test_games(page):
     page.get_by_role("button", name="Stop").click()
     page.get_by_role("button", name="Fool it").click()
     expect(page.locator("#sheet .hint")).to_be_visible()
-    target = re.search(r"Write a (\d)", status.inner_text())[1]
+    target = re.search(r"Write an? (\d)", status.inner_text())[1]
     draw(page, STROKES[target])
     expect(status).to_have_text(re.compile(f"It reads your {target}"))
     page.keyboard.press("Delete")

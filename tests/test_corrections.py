@@ -244,6 +244,9 @@ def test_a_session_replaces_its_own_label_and_no_other_session_s(corrections):
     assert first.exists() and second.exists()
     assert keep(corrections, sent("1", image(0))) == [""]  # as the other session says
     assert not first.exists() and second.exists()
+    third = path(corrections.folder, "2", image(0))
+    keep(corrections, sent("2", image(0)), sent("2", image(0), "agrees"), sent("3", image(0)))
+    assert third.exists()
 
 
 def test_the_folder_loads_as_a_data_set(corrections):

@@ -29,7 +29,7 @@ def keep(folder: Path, pixels: np.ndarray, label: int | str, day: str = "2026-11
 
 
 def probabilities(model_path: Path, images: np.ndarray) -> np.ndarray:
-    """(N, 10), by the way that the README documents."""
+    """(N, 10), of (N, 28, 28) uint8."""
     model = MnistForImageClassification.from_pretrained(model_path).eval()
     return model(torch.from_numpy(images)[:, None] / 255).logits.softmax(1).detach().numpy()
 

@@ -18,7 +18,7 @@ from training.photographs import SIZE, photograph
 
 
 def test_photographs_vary_and_their_marks_are_where_the_ink_is(pixels):
-    """Ink and its surroundings differ, on average, in nearly all images; blank ones have none."""
+    """Ink and its surroundings differ, on average, in nearly all images that are not blank."""
     glyphs = make_glyphs(pixels, count=60, seed=7)
     made = [photograph(glyphs, np.random.default_rng((3, n))) for n in range(120)]
     assert len({image.tobytes() for image, _ in made}) == len(made)

@@ -66,7 +66,7 @@ class Answer(Component):
 
 
 class Inside(Component):
-    """Shows its value, a digit's `seen` and its `line` (ui/reading.py), while it is open."""
+    """Shows its value, a digit's `seen` and the one of `lines` that holds it, while it is open."""
 
     def __init__(self, model: PreTrainedModel):
         own = copy.deepcopy(model)  # hooks would see the answers' passes, too

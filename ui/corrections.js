@@ -73,7 +73,7 @@ function takeCorrections(shown) {
   undoButton.addEventListener("click", () => {
     forget();
     tell();
-    saved.textContent = "Undone. Nothing was saved.";
+    saved.textContent = "Undone. " + (saved.textContent || "Nothing was saved.");
   });
   window.addEventListener("pagehide", settle);
   // A phone ends hidden pages without another word.

@@ -25,7 +25,7 @@ from transformers import PreTrainedModel
 from ui.saliency import probabilities
 
 LABELS = (*"0123456789", "none")
-PER_SESSION, PER_HOUR = 20, 200  # corrections, those that the disk does not take among them
+PER_SESSION, PER_HOUR = 20, 200  # corrections, even if the disk does not take them
 RECENT = 10_000  # corrections, the last of all visitors, that can be changed
 PER_LABEL = 9000  # images: the Hub takes 10,000 files in a folder
 
@@ -40,7 +40,7 @@ class CorrectionStore:
     def __init__(self, folder: str | Path, model: PreTrainedModel, model_id: str):
         self.folder, self.model, self.model_id = Path(folder), model, model_id
         self.sessions: deque[str] = deque(maxlen=RECENT)  # of the last corrections
-        self.own: dict[tuple[str, bytes], Path] = {}  # the file that a session has made of an image
+        self.own: dict[tuple[str, bytes], Path] = {}  # the file by which a session says what it is
         self.times: deque[float] = deque(maxlen=PER_HOUR)
         # Hidden files are not loaded. One for each process: no other writes to it, and a process
         # that is killed leaves no more than one behind.
@@ -83,10 +83,12 @@ class CorrectionStore:
                 return f"There are {PER_LABEL:,} images of this label already. Thank you."
             if is_new:
                 self._save(pixels, file)
-            # What this session has said before of the same image.
-            if self.own.get((session, pixels), file) != file:
-                self.own.pop((session, pixels)).unlink(missing_ok=True)
-            if is_new:  # only who has made it may replace it
+            # What this session has said before of the same image goes, unless another says it, too.
+            before = self.own.pop((session, pixels), None)
+            if before not in (None, file, *self.own.values()):
+                before.unlink(missing_ok=True)
+            # A file that was there when the app started belongs to no session.
+            if is_new or before == file or file in self.own.values():
                 self.own[session, pixels] = file
             if len(self.own) > RECENT:
                 self.own.pop(next(iter(self.own)))

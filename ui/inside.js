@@ -37,6 +37,7 @@ async function look() {
     ? "Strongest maps first, by their mean. White is the largest value of the layer."
     : (answer?.line ?? "The server does not answer. It is asked again with the next digit.");
   details.classList.toggle("idle", !shown);
+  if (answer?.busy) setTimeout(look, 2000);
   if ((props.value?.seen ?? "") !== digit) look();
 }
 

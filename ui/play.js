@@ -1,10 +1,11 @@
-// Two games. Nothing leaves the browser; the best is kept in localStorage.
+// Two games, on top of what the sheet does. The best is kept in localStorage, and nowhere else.
 const [status, [writeButton, foolButton, stopButton]] = [element.querySelector("p"), element.querySelectorAll("button")];
 const NEXT_AFTER = 1500; // milliseconds that a number which was read stays to be seen
 const RESTS = 900; // milliseconds: the writer has finished
 let game = null; // {kind, target, begun, done}
 let streak = 0;
 let timer;
+const number = () => (props.value?.text ?? "").replaceAll(" ", ""); // wide gaps are as good
 const best = { // seconds a digit
   get: () => { try { return Number(localStorage.getItem("best")) || Infinity; } catch { return Infinity; } },
   set: (value) => { try { localStorage.setItem("best", value); } catch {} },
@@ -18,7 +19,7 @@ function play(kind) {
   document.querySelector("#sheet .clear").click();
   status.innerHTML = kind === "write"
     ? `Write <b>${target}</b>` + (streak ? `. Streak: ${streak}` : "")
-    : `Write a <b>${target}</b> that a person can read, and it cannot`;
+    : `Write ${target === "8" ? "an" : "a"} <b>${target}</b> that a person can read, and it cannot`;
   document.querySelector("#sheet").scrollIntoView({ block: "nearest" });
 }
 
@@ -40,7 +41,8 @@ function offer(next) {
 }
 
 function follow() {
-  const { text = "", kind, writing, digits = [] } = props.value ?? {};
+  const { kind, writing, digits = [] } = props.value ?? {};
+  const text = number();
   if (!game || game.done) return;
   clearTimeout(timer);
   if (!digits.length) return;
@@ -61,9 +63,8 @@ function won() {
 }
 
 function goOn() {
-  const { text, writing } = props.value ?? {};
-  if (writing) timer = setTimeout(goOn, NEXT_AFTER);
-  else if (text === game.target) play("write");
+  if (props.value?.writing) timer = setTimeout(goOn, NEXT_AFTER);
+  else if (["", game.target].includes(number())) play("write"); // it may be cleared already
   else stop(); // the visitor does something else
 }
 

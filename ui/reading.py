@@ -1,7 +1,7 @@
 """Reads what sheets send, many at once. What the page shows of an image, an answer, is a dict:
 
 kind         "answer", "doubt" (a score below the threshold), "invitation" or "error"
-line         sentences, beside the text; the last two kinds have no more, but for `busy`: ask again
+line         sentences; an invitation or an error has nothing else, except `busy`: ask again
 text         what was read
 digits       one dict for each digit:
     label            "0" to "9", or "?"
@@ -133,7 +133,8 @@ def sentences(read: NumberRecognitionPipeline, found: Reading) -> str:
     if score < HINT_BELOW and len(digits) == 1:
         text += f"\nSecond guess: {second}. Write it more clearly?"
     elif score < HINT_BELOW:
-        text += f". Is digit {weakest + 1} a {first} or a {second}?"
+        first, second = (("an " if label == "8" else "a ") + label for label in (first, second))
+        text += f". Is digit {weakest + 1} {first} or {second}?"
         if any(a.line == b.line and a.box[2] >= b.box[0] for a, b in pairwise(digits)):
             text += "\nLeave a gap between digits."
     if found.ignored.size:

@@ -24,7 +24,7 @@ let now = 0; // the number of the state that is seen
 let coming = null; // the last point of a stroke that began beside the sheet and has not reached it
 let drawing = false;
 let example = ""; // of a digit that the sheet writes by itself, until it is touched: "growing" or "whole"
-let inputs = 0; // of everything but a stroke that grows: an answer from before the last is late
+let inputs = 0; // counts all but a stroke's growth: an answer to an older count is late
 let unread = false; // something changed since the last call
 let calling = false;
 const sleep = (milliseconds) => new Promise((resolve) => setTimeout(resolve, milliseconds));
