@@ -9,7 +9,7 @@ MNIST was made by scaling each digit to fit 20x20 pixels, aspect kept, and placi
 mass at the centre of 28x28, white on black (LeCun et al. 1998, "Gradient-based learning applied to
 document recognition", section III.A). An image of any kind gets there in four steps:
 
-    to_rgb -> find_ink -> isolate_digit -> frame_digit
+    to_rgb -> find_marks -> isolate_digit -> frame_digit
 """
 
 import math
@@ -70,10 +70,11 @@ EDGE_SPECK_SHARE = 0.25  # the same at the image's edge, if the largest part kee
 ENCLOSED = 0.3  # of a frame's height: what is lower, as a dot in a 0, is of the same digit
 RULE_THICKNESS = 0.22  # of a rule's length: the box around a bar that is tilted by 8 degrees
 EVEN = 1.5  # times a rule's thickness, and a pixel: touching digits are thicker somewhere
+MIN_BAR = 40  # pixels: of a smaller part the directions are noise
 FORM_SHARE = 1 / 3  # of a bar's pixels: with more, all of it is a form
-FULL_BAR = 1.5  # of its area, at most: its width by its length, if nothing is at its sides
+FULL_BAR = 1.5  # times its area: a bar's width by length is no more; a T's or an L's is
 RULE_LENGTH = 1.6  # of the tallest other part's height, at least: no digit is so long
-POINT_LENGTH = 5  # the same, at most: beside what is lower, such as a point, it can be a 1
+POINT_LENGTH = 5  # the same: from there on the others are as low as points, and it may be a 1
 MOST_PARTS = 100  # in an image with more, none is a frame or a rule
 TALL = 0.75  # quantile of the parts' heights: digits, beside points, or a rule that joins some
 LOW = 0.45  # of that height: what is lower, as a point, is not searched for
@@ -531,7 +532,7 @@ def straight_forms(ink: np.ndarray, form: np.ndarray) -> np.ndarray:
 def is_bar(part: np.ndarray) -> bool:
     """Whether (h, w) bool is long and narrow, in any direction, and has nothing at its sides."""
     area = np.count_nonzero(part)
-    if area < SMALL:
+    if area < MIN_BAR:
         return False
     # Of a bar, the variances across and along it are a twelfth of its squared width and length.
     across, along = np.sqrt(12 * np.linalg.eigvalsh(np.cov(np.nonzero(part))).clip(0))
@@ -539,7 +540,7 @@ def is_bar(part: np.ndarray) -> bool:
 
 
 def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
-    """Whether a part is low, or narrow, and far longer than the tallest other part is high.
+    """Whether a part is low or narrow, and far longer than others are high, or from edge to edge.
 
     Args:
         place: Its rows and columns.
@@ -625,9 +626,9 @@ def frame_digit(digit: np.ndarray) -> np.ndarray:
 
 
 def frame_line(ink: np.ndarray) -> tuple[np.ndarray, float]:
-    """Scale a cropped line (h, w) 0-1 -> (32, W) 0-1, and how many of its pixels one of these is.
+    """Scale a cropped line (h, w) 0-1 -> (32, W) 0-1, and the side of a new pixel in old ones.
 
-    It is made level, and fits 28 rows, if that makes it no longer than 1,120 columns.
+    A long line is made level. It fills 28 rows, or fewer where it would exceed 1,120 columns.
     """
     ink = level(ink)
     step = max(ink.shape[0] / (LINE_HEIGHT - 2 * LINE_MARGIN), ink.shape[1] / LONGEST)

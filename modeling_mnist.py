@@ -63,7 +63,7 @@ class MnistConfig(PreTrainedConfig):
         super().__init__(**kwargs)
 
     def save_pretrained(self, save_directory: str | os.PathLike, **kwargs) -> None:
-        """Save, but for the number pipeline's entry where its code has not been saved before."""
+        """Save; name the number pipeline only if its code is there already."""
         config = self
         if not Path(save_directory, "pipeline_mnist.py").is_file():
             config = copy.deepcopy(self)
@@ -95,7 +95,7 @@ class Stage(nn.Module):
         self.norm2 = nn.BatchNorm2d(out_channels)
 
     def forward(self, features: torch.Tensor) -> torch.Tensor:
-        """(B, in_channels, H, W) -> (B, out_channels, H / 2, W / 2)."""
+        """(B, in_channels, H, W) -> (B, out_channels, H / rows, W / columns) of `pool`."""
         features = F.relu(self.norm1(self.pool(self.convolution1(features))))
         return F.relu(self.norm2(self.convolution2(features)))
 
@@ -213,9 +213,8 @@ class MnistForImageClassification(PreTrainedModel):
 
         Returns:
             Logits (B, W / 4, 11): of each fourth column, which digit is there, and, last, none.
-            Columns of one digit give it once: adjacent ones that agree are one, and two of a kind
-            have one of none between them (connectionist temporal classification, Graves et al.
-            2006).
+            A run of one digit counts once; between two equal digits there is a column of none
+            (connectionist temporal classification, Graves et al. 2006).
         """
         return self.line_network(lines)
 

@@ -31,13 +31,13 @@ AROUND = np.ones((3, 3))  # a pixel and its eight neighbours
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
 ONE_DIGIT = 0.95  # confidence of all ink as one digit from which it is one
 WIDEST = 1.5  # heights: no digit is so wide, and wider ink is read as a line at once
-SURE_DIGIT = 0.9  # mean share of the score for each digit, if a rotated image is read
+SURE_DIGIT = 0.9  # geometric mean of the score over digits from which a rotated reading counts
 MIN_PARTS = 4  # of an image that is rotated if it is in doubt
 MOST_PARTS = 150  # a page of digits has fewer, points included
 DIGIT_HEIGHT = 40  # pixels, as training composes lines; parts at least twice as high are reduced
 # Lengths, as multiples of a part's height.
 LOW = 0.45  # of the tallest part: what is lower, and covers little, is points, dashes, bits
-REACH = 2.0  # to its left and right: a part as near belongs to the same line
+REACH = 2.0  # to its left and right: parts whose reaches meet belong to one line
 NEAR = 0.5  # a low part as near to a tall one belongs to its line; others are dirt
 SPACE = 0.75  # between two digits: a wider gap is a space
 
@@ -92,7 +92,7 @@ class NumberRecognitionPipeline(Pipeline):
         return image | {"reading": reading, "on_its_side": on_its_side}
 
     def is_on_its_side(self, ink: np.ndarray, count: int) -> bool:
-        """Whether (H, W) ink of several parts, with so many digits, has more if it is rotated."""
+        """Whether (H, W) ink, read as `count` digits, clearly has more if it is rotated."""
         if ndimage.label(ink > EDGE_LEVEL, AROUND)[1] < MIN_PARTS:
             return False
         rotated = self.read([np.rot90(ink, turn) for turn in (1, 3)])
@@ -278,7 +278,7 @@ class Reading:
 
     @property
     def share(self) -> float:
-        """The mean share of the score for each digit, 0-1; 0 without digits."""
+        """The geometric mean of the score over digits, 0-1; 0 without digits."""
         return self.score ** (1 / len(self.digits)) if self.digits else 0.0
 
 

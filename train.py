@@ -14,7 +14,7 @@ The flags that matter first:
 
 The model is evaluated on the test set once, after the last step; with --train_val_split on the
 held-out images instead, during training as well. The other flags are those of transformers'
-TrainingArguments; --help tells all. The defaults are those of the released model.
+TrainingArguments; --help tells all. The defaults are those of the released model, but for --bf16.
 """
 
 import ctypes
@@ -49,7 +49,7 @@ from training.model_card import BENCHMARK_FILE, NUMBERS_FILE, save_run, write_mo
 from training.synthetic import make_images
 from training.trainer import MnistTrainer
 
-EVAL_LINES = 2000  # of the digits that are evaluated on
+EVAL_LINES = 2000  # half of them of the digits that are evaluated on
 
 
 def main() -> None:
@@ -207,7 +207,7 @@ def add_images(
     images, labels = training.images.numpy(), training.labels.numpy()
 
     def made(what: str, make: Callable, *inputs) -> object:
-        """The same in every process."""
+        """Make it in the first process, and give it to all."""
         if is_first := args.process_index == 0:
             print(f"Making {what}, which can take minutes.", flush=True)
         return broadcast_object_list([make(*inputs) if is_first else None])[0]

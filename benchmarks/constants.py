@@ -1,4 +1,4 @@
-"""What each constant set by hand brings: how many images are read with it, and how many without.
+"""What most constants set by hand bring: how many images are read with each, and how many without.
 
     python -m benchmarks.constants --train_val_split 0.1     on held-out digits
 

@@ -24,7 +24,7 @@ from training.errors import InputError
 
 @dataclass
 class MnistTrainingArguments(TrainingArguments):
-    """All flags. Their defaults are the training configuration of the released model."""
+    """All flags. Their defaults are those of the released model, but for --bf16."""
 
     # The model
     model_name_or_path: str | None = HfArg(
@@ -90,7 +90,8 @@ class MnistTrainingArguments(TrainingArguments):
     weight_decay: float = HfArg(default=0.05, help="Weight decay of AdamW.")
     lr_scheduler_type: str = HfArg(default="cosine", help="Learning rate after the warm-up.")
     warmup_steps: float = HfArg(
-        default=0.1, help="Steps of linear warm-up; below 1, a share of all steps."
+        default=0.1,
+        help="Steps of linear warm-up, twice: before and in distillation; below 1, a share.",
     )
     ema_decay: float = HfArg(
         default=0.995, help="Decay of the exponential moving average (EMA) of the weights; 0: none."
@@ -111,8 +112,8 @@ class MnistTrainingArguments(TrainingArguments):
     # One push of the finished model, so that every commit on the Hub loads.
     hub_strategy: Literal["end"] = HfArg(default="end", help="When to push the model.")
     report_to: str | None = HfArg(default="none", help="Trackers: tensorboard, wandb, ...")
-    # Batches come finished from memory: there are no columns to drop and nothing to pin. And every
-    # parameter is used, so that several processes need not search for those that are not.
+    # Batches come finished from memory: there are no columns to drop and nothing to pin. Without
+    # numbers a line network may be unused: only then need several processes search for that.
     remove_unused_columns: bool = False
     dataloader_pin_memory: bool = False
     ddp_find_unused_parameters: bool | None = False
@@ -122,6 +123,8 @@ class MnistTrainingArguments(TrainingArguments):
             self.do_train = self.do_eval = True
         if self.train_val_split > 0 and self.eval_strategy == "no":
             self.eval_strategy = "epoch"
+        if not self.numbers:
+            self.ddp_find_unused_parameters = True
         # Without this, --bf16 is refused on a machine that has only a CPU.
         self.use_cpu = self.use_cpu or not torch.accelerator.is_available()
         super().__post_init__()

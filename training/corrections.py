@@ -23,7 +23,7 @@ from training.data import NON_DIGIT_LABEL, NUM_LABELS, MnistDataset, scale_pixel
 from training.errors import InputError
 
 TEMPLATE = Path(__file__).with_name("corrections_card_template.md")
-RELEASED_MODEL = Path(__file__).parent.parent / "model"  # before what is trained from scratch
+RELEASED_MODEL = Path(__file__).parent.parent / "model"  # judges where training starts from scratch
 SHEET_FILE = "_left_out_corrections.png"  # `Trainer` pushes no file whose name begins with _
 LABELS = {str(digit): digit for digit in range(NUM_LABELS)} | {"none": NON_DIGIT_LABEL}
 MAX_SHARE = 0.05  # of the training split: what visitors can change is bounded

@@ -13,7 +13,7 @@ from training.handwriting import low_resolution, smooth_line
 
 
 def lines(digit: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Strokes across it, whole or dashed, brighter or darker than the background."""
+    """Strokes across it, whole or dashed, of ink or of background."""
     size = 4 * len(digit)
     image = Image.new("L", (size, size))
     pen = ImageDraw.Draw(image)

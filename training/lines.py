@@ -139,11 +139,11 @@ def make_line(pools: Pools, rng: Generator) -> tuple[np.ndarray, list[int]]:
     if rng.random() < NO_NUMBER_SHARE:
         return finish(non_number(rng), rng), []
     digits = random_digits(rng)
-    ink, pen, boxes = write_digits(digits, pools, rng)
+    ink, pen, ends = write_digits(digits, pools, rng)
     for kind, share in BESIDES.items():
         if rng.random() < share:
             image = Image.fromarray(np.uint8(ink * 255))
-            kind(ImageDraw.Draw(image), pen, boxes, rng)
+            kind(ImageDraw.Draw(image), pen, ends, rng)
             ink = np.asarray(image, np.float32) / 255
     return finish(ink, rng), [digit for digit in digits if digit != SIGN]
 

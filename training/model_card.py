@@ -89,6 +89,7 @@ def write_model_card(folder: str | Path) -> None:
     tables = [folder / file for file in (BENCHMARK_FILE, NUMBERS_FILE)]
     benchmark, numbers = (file.read_text().strip() if file.exists() else None for file in tables)
     evaluation = json.loads(evaluated.read_text()) if evaluated.exists() else {}
+    config = MnistConfig.from_pretrained(folder)
     dataset, base_model = run["dataset"], run["base_model"]
     corrected = run.get("corrections") or {}
     # Only what anyone can compare: a whole split that the Hub knows.
@@ -123,8 +124,9 @@ def write_model_card(folder: str | Path) -> None:
         **run,
         model_name=card_data.model_name,
         teacher_weight=TEACHER_WEIGHT,
-        line_accuracy=evaluation.get("eval_line_accuracy") if run.get("lines") else None,
-        confidence_threshold=MnistConfig.from_pretrained(folder).confidence_threshold,
+        line_accuracy=evaluation.get("eval_line_accuracy"),
+        reads_numbers=bool(config.line_channels),
+        confidence_threshold=config.confidence_threshold,
         training=training,
         evaluation=evaluation,
         benchmark=benchmark,

@@ -67,7 +67,7 @@ def make_image(
 
     Args:
         kind: A key of `SHARES`.
-        digits: (3,) 0-9; the first is shown, at times cut from a line of all three.
+        digits: (3,) 0-9; what is shown: one, cut from a line of three, or several.
         images: (3, 28, 28) uint8, MNIST's images of these digits.
         seed: The same seed makes the same image.
         processor: Frames it.

@@ -21,8 +21,8 @@ from training.errors import InputError
 from training.lines import Lines
 
 HANDLER = Path(__file__).parent.parent / "deploy" / "handler.py"
-TEACHER_WEIGHT = 0.8  # of its answer in the target: the label's rest counts where it is wrong
-DISTILLATION_LR_FACTOR = 1 / 3  # of --learning_rate, while distilling: the weights are near by then
+TEACHER_WEIGHT = 0.8  # of its answer in the target; the rest is the label, as teachers err
+DISTILLATION_LR_FACTOR = 1 / 3  # of --learning_rate: by then little is left to change
 
 
 class MnistTrainer(Trainer):
@@ -70,8 +70,8 @@ class MnistTrainer(Trainer):
     ) -> torch.Tensor | tuple[torch.Tensor, ImageClassifierOutput]:
         """Categorical cross-entropy of a batch as `MnistDataset` gives it.
 
-        In training, of augmented images, and of lines the loss of connectionist temporal
-        classification (Graves et al. 2006) a digit.
+        In training, images are augmented, and lines add their loss of connectionist temporal
+        classification (Graves et al. 2006) per digit.
         """
         pixel_values, labels = scale_pixels(inputs["pixel_values"]), inputs["labels"]
         if not model.training:
