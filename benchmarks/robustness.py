@@ -148,7 +148,7 @@ def non_digit_rows() -> list[Row]:
         Row("letters, all 52", images.letter, letters),
         Row("letters, the 40 unlike any digit", images.letter, unlike),
         Row("empty sheet", empty, range(SLOW)),
-        Row("empty sheet, glare, not simulated", lambda _, rng: glare(NO_DIGIT, rng), range(SLOW)),
+        Row("empty sheet, glare, unseen kind", lambda _, rng: glare(NO_DIGIT, rng), range(SLOW)),
         Row("scribbles", lambda _, rng: invert(images.scribble(rng)), range(SLOW)),
     ]
     for row in (row for row in rows if len(row.sources) == 0):

@@ -177,5 +177,5 @@ KINDS = {
     "dim light": dim, "straightened": straightened, "pasted on a page": pasted, "framed": framed,
     "in a row of cells": cells, "beside a margin": margin, "faint stroke": faint_stroke,
     "tight crop": tight_crop, "squared paper": squared, "hard shadow": shadow,
-    "glare, not simulated": glare, "wood, not simulated": wood,
+    "glare, unseen kind": glare, "wood, unseen kind": wood,
 }  # fmt: skip
