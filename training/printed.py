@@ -15,8 +15,7 @@ def text_fonts() -> list[str]:
     """The font files, without those of mathematical symbols."""
     folder = Path(matplotlib.get_data_path(), "fonts", "ttf")
     symbols = ("cmex", "cmsy", "cmmi", "Display", "STIXSiz", "STIXNonUni", "LastResort")
-    files = [f for f in folder.glob("*.ttf") if not any(symbol in f.name for symbol in symbols)]
-    return sorted(map(str, files))
+    return sorted(str(f) for f in folder.glob("*.ttf") if not f.name.startswith(symbols))
 
 
 def printed(characters: str, rng: np.random.Generator) -> np.ndarray:
