@@ -61,7 +61,7 @@ FLAT = 0.03  # of full ink: the same pen differs less, but for the edges of its 
 MAX_UNEVEN = 0.01  # share of the ink that is neither of that pen nor at an edge: else, a photograph
 # Probabilities of marks.
 MIN_MARK = 0.1  # less is background
-SURE_MARK = 0.85  # the surest tenth of the writing reaches it: else the image is blank
+SURE_MARK = 0.85  # a tenth of the writing reaches it: else the image is blank
 SURE_PART = 0.9  # the quantile where that tenth begins: noise has single such pixels, a pen many
 # Shapes.
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends; at this level MNIST's digits span 20 pixels

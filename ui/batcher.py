@@ -13,8 +13,8 @@ def batched(work: Callable[[list], list[dict]], busy: dict) -> Callable[[object]
     """Turn a function of a list of items into one of a single item, for many callers at once.
 
     `work` gets, in a thread, all that waits. There is no timer: a call that comes alone is worked
-    on at once. A caller who leaves holds up nobody: its item is skipped. Each gets its
-    own result, or what `work` raised, or, with too many before it, `busy`.
+    on at once. A caller who leaves holds up nobody: its item is skipped. Each gets its own result,
+    or what `work` raised, or, with too many before it, `busy`.
     """
     waiting: deque[tuple[object, asyncio.Future]] = deque()
     thread = ThreadPoolExecutor(1)  # always the same: each keeps torch's buffers
