@@ -4,6 +4,7 @@ const canvases = [...element.querySelectorAll(".layers canvas")];
 const layers = [{ count: 1, side: 28 }, ...props.stages, { count: props.hidden_size, side: 1 }];
 let shown = ""; // the digit whose layers are shown
 let calling = false;
+const RETRY_AFTER = 2000; // milliseconds, when too many ask
 
 function show(levels, outputs) {
   canvases.forEach((canvas, i) => paint(canvas, levels[i], layers[i]));
@@ -37,7 +38,7 @@ async function look() {
     ? "Strongest maps first, by their mean. White is the largest value of the layer."
     : (answer?.line ?? "The server does not answer. It is asked again with the next digit.");
   details.classList.toggle("idle", !shown);
-  if (answer?.busy) setTimeout(look, 2000);
+  if (answer?.busy) setTimeout(look, RETRY_AFTER);
   if ((props.value?.seen ?? "") !== digit) look();
 }
 
