@@ -32,7 +32,7 @@ SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
 ONE_DIGIT = 0.95  # confidence of all ink as one digit from which it is one
 WIDEST = 1.5  # heights: no digit is so wide, and wider ink is read as a line at once
 SURE_DIGIT = 0.9  # geometric mean of the score over digits from which a rotated reading counts
-MIN_PARTS = 4  # of an image that is rotated if it is in doubt
+MIN_PARTS = 4  # a digit has fewer: an image with as many is read as lines first, or rotated
 MOST_PARTS = 150  # a page of digits has fewer, points included
 DIGIT_HEIGHT = 40  # pixels, as training composes lines; parts at least twice as high are reduced
 # Lengths, as multiples of a part's height.
@@ -93,7 +93,7 @@ class NumberRecognitionPipeline(Pipeline):
 
     def is_on_its_side(self, ink: np.ndarray, count: int) -> bool:
         """Whether (H, W) ink, read as `count` digits, clearly has more if it is rotated."""
-        if ndimage.label(ink > EDGE_LEVEL, AROUND)[1] < MIN_PARTS:
+        if count_parts(ink) < MIN_PARTS:
             return False
         rotated = self.read([np.rot90(ink, turn) for turn in (1, 3)])
         return any(
@@ -104,9 +104,9 @@ class NumberRecognitionPipeline(Pipeline):
     def read(self, inks: list[np.ndarray]) -> list["Reading"]:
         """Read the ink of images, (H, W) float32 0-1 each, in a batch.
 
-        Ink that is no wider than a digit is classified as one: the network has learned that several
-        digits are no digit. Where it is not sure, another pass reads the lines, and a third
-        classifies the digits in them.
+        Ink that may be one digit is classified as one: the network has learned that several digits
+        are no digit. Where it is not sure, another pass reads the lines, and a third classifies the
+        digits in them.
         """
         boxes = [box_of(ink > EDGE_LEVEL) for ink in inks]
         alone: dict[int, Digit] = {}
@@ -119,10 +119,11 @@ class NumberRecognitionPipeline(Pipeline):
                 alone[n] = Digit(probabilities, pixels, np.array(boxes[n]))
 
         inked = [n for n, box in enumerate(boxes) if box is not None]
-        read_alone([n for n in inked if not is_wide(boxes[n])])
+        read_alone([n for n in inked if may_be_digit(inks[n], boxes[n])])
         rest = [n for n in inked if n not in alone or alone[n].score < ONE_DIGIT]
         lines = {n: self.find_lines(inks[n]) for n in rest}
         self.read_lines([*chain(*lines.values())])
+        self.find_lone_digits([line for line in chain(*lines.values()) if not line.digits])
         several = [
             of_ink for of_ink in lines.values() if sum(len(line.digits) for line in of_ink) > 1
         ]
@@ -154,6 +155,13 @@ class NumberRecognitionPipeline(Pipeline):
         logits = self.model.read_lines(batch.to(self.model.device, self.model.dtype))
         for line, count, of_line in zip(lines, columns, logits.float().cpu(), strict=True):
             line.divide(of_line[:count].log_softmax(-1))
+
+    def find_lone_digits(self, lines: list["Line"]) -> None:
+        """Take for one digit what looks like one, of lines in which the line network finds none."""
+        framed = [self.image_processor.frame_part(line.ink) for line in lines]
+        for line, probabilities in zip(lines, self.classify(framed), strict=True):
+            if probabilities.max() >= self.model.config.confidence_threshold:
+                line.take_whole()
 
     def classify_digits(self, lines: list["Line"]) -> None:
         """Classify the digits of lines in one batch, each alone."""
@@ -344,6 +352,13 @@ class Line:
             self.digits.append(self.ink[own] * (owner[own] == digit + 1))
         self.boxes, self.ignored = self.in_ink(found), self.in_ink(boxes[first > last])
 
+    def take_whole(self) -> None:
+        """Take all of the ink for one digit, in the column in which one is most probable."""
+        height, width = self.ink.shape
+        self.columns = self.probabilities[:, :-1].max(1).argmax(keepdims=True)
+        self.digits, self.ignored = [self.ink], self.ignored[:0]
+        self.boxes = self.in_ink(np.array([[0, 0, width, height]]))
+
     @property
     def places(self) -> np.ndarray:
         """Where the digits are found, (n,) in pixels of `pixels` from the left."""
@@ -460,10 +475,17 @@ def box_of(mask: np.ndarray) -> tuple[int, int, int, int] | None:
     return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows) else None
 
 
-def is_wide(box: tuple[int, int, int, int]) -> bool:
-    """Whether what is in a box is wider than a digit."""
+def may_be_digit(ink: np.ndarray, box: tuple[int, int, int, int]) -> bool:
+    """Whether (H, W) ink, in this box, is no wider than a digit, and not in more parts."""
     left, top, right, bottom = box
-    return right - left > WIDEST * (bottom - top)
+    return right - left <= WIDEST * (bottom - top) and count_parts(ink) < MIN_PARTS
+
+
+def count_parts(ink: np.ndarray) -> int:
+    """How many parts (H, W) ink has, without specks."""
+    parts, _ = ndimage.label(ink > EDGE_LEVEL, AROUND)
+    areas = np.bincount(parts.ravel())[1:]
+    return np.count_nonzero(areas > SPECK_SHARE * areas.max(initial=0))
 
 
 PIPELINE_REGISTRY.register_pipeline(

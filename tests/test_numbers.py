@@ -114,6 +114,13 @@ def test_several_lines_are_read_from_top_to_bottom(read, write):
         assert [digit["line"] for digit in result["digits"]] == [0] * 4 + [1] * 2 + [2] * 5
 
 
+def test_a_column_of_numbers_is_not_one_digit(read, write):
+    columns = [[str(4 + 13 * n * row)[-(1 + n % 2) :] for row in range(6)] for n in range(12)]
+    answers = [read(stack([write(number)[0] for number in column])) for column in columns]
+    right = [a["number"] == "\n".join(c) for a, c in zip(answers, columns, strict=True)]
+    assert sum(right) >= 10
+
+
 def test_a_sheet_that_lies_on_its_side_is_in_doubt_and_said_to_be(read, write):
     sheet = stack([write(number)[0] for number in ("47182", "39265", "26050")])
     for degrees in (90, 270):
