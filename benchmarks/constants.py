@@ -19,7 +19,7 @@ import pipeline_mnist as numbers
 from benchmarks import robustness
 from benchmarks.common import parse, print_head, print_row
 from benchmarks.images import middle_line
-from benchmarks.whole_numbers import KINDS, LENGTHS, compose
+from benchmarks.whole_numbers import GAPS, KINDS, LENGTHS, compose
 from training.errors import told_by
 
 ROWS = ("UCI", "drawing, ", "photograph", "sheet", "dotted_line", "zigzag", "spatter", "scribbles")
@@ -45,9 +45,9 @@ def make_images(
         right = [("", "?")] * count if row.labels is None else [(str(n),) for n in row.labels]
         images[row.name] = [*zip(made, right, strict=False)]
     digits = (lambda digit, _: middle_line(digit), pixels, labels)
-    for (name, kind), touching in product(KINDS.items(), (False, True)):
-        made = [compose(kind, LENGTHS[n % len(LENGTHS)], touching, n, digits) for n in range(count)]
-        images[f"number, {name}{', touching' * touching}"] = [(i, (number,)) for i, number in made]
+    for (name, kind), gap in product(KINDS.items(), GAPS):
+        made = [compose(kind, LENGTHS[n % len(LENGTHS)], gap, n, digits) for n in range(count)]
+        images[f"number, {name}, {gap}"] = [(i, (number,)) for i, number in made]
     return images
 
 

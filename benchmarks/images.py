@@ -58,11 +58,11 @@ def scribble(rng: Generator) -> Image.Image:
     return _stroke(np.concatenate(strokes), pen)
 
 
-def number_drawing(lines: list[np.ndarray], touching: bool, rng: Generator) -> Image.Image:
+def number_drawing(lines: list[np.ndarray], gap: str, rng: Generator) -> Image.Image:
     """Digits' middle lines drawn in one pen, slant and height on a common baseline, as ink.
 
     Takes points (N, 2) of each, as `middle_line` gives them. Neighbours overlap where they are
-    slanted; they touch, or keep half a pen to half of their height apart.
+    slanted; they touch, or keep half a pen to half of their height apart, or stand one a line.
     """
     height = rng.uniform(60, 130)
     pen, slant = height * rng.uniform(0.06, 0.16), rng.uniform(-0.1, 0.4)
@@ -70,10 +70,12 @@ def number_drawing(lines: list[np.ndarray], touching: bool, rng: Generator) -> I
     for points in lines:
         points = (points - points.max(0)) / np.ptp(points[:, 1]) * height * rng.uniform(0.85, 1.1)
         points[:, 0] -= slant * points[:, 1]
-        if len(written):
+        if len(written) and gap == "one a line":
+            points[:, 1] += written[:, 1].max() + height * rng.uniform(1.3, 1.8)
+        elif len(written):
             near = np.abs(points[:, None, 1] - written[-2000:, 1]) < pen
             between = (points[:, None, 0] - written[-2000:, 0])[near].min()
-            if touching:
+            if gap == "touching":
                 apart = rng.uniform(0.2, 0.9) * pen
             else:
                 apart = pen * 1.5 + rng.uniform(0, 0.5) * height

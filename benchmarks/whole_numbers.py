@@ -33,6 +33,7 @@ from training.evaluation import expected_calibration_error
 from training.model_card import NUMBERS_FILE, write_model_card
 
 LENGTHS = (1, 2, 3, 5, 10)
+GAPS = ("apart", "touching", "one a line")
 TIMED = 40  # drawings of a length
 
 
@@ -79,16 +80,17 @@ KINDS = {
 
 
 def compose(
-    kind: Callable, length: int, touching: bool, seed: int, digits: tuple
+    kind: Callable, length: int, gap: str, seed: int, digits: tuple
 ) -> tuple[Image.Image, str]:
     """One number of a row and what it is.
 
     `digits` are a function that makes a middle line of a source, N sources and labels (N,).
     """
-    rng, (line, sources, labels) = np.random.default_rng((seed, length, touching)), digits
+    rng, (line, sources, labels) = np.random.default_rng((seed, length, GAPS.index(gap))), digits
     chosen = rng.integers(0, len(sources), length)
-    ink = number_drawing([line(sources[n], rng) for n in chosen], touching, rng)
-    return kind(ink, rng), "".join(map(str, labels[chosen]))
+    ink = number_drawing([line(sources[n], rng) for n in chosen], gap, rng)
+    between = "\n" if gap == "one a line" else ""
+    return kind(ink, rng), between.join(map(str, labels[chosen]))
 
 
 def measure(results: list[dict], true: list[str]) -> dict[str, float]:
@@ -108,7 +110,7 @@ def measure(results: list[dict], true: list[str]) -> dict[str, float]:
 
 
 def print_numbers(read: Callable, rows: list[tuple], count: int) -> list[str]:
-    """Print the table of numbers, by length and whether digits touch.
+    """Print the table of numbers, by length and what is between their digits.
 
     A row has a name, what to make of the ink, and what `compose` takes as digits; count is of each
     length. Gives the table's head and the rows over all lengths.
@@ -119,11 +121,11 @@ def print_numbers(read: Callable, rows: list[tuple], count: int) -> list[str]:
         cells = map("{:.1%}".format, measure(results, true).values())
         return print_row(name, f"{len(true):,}", *cells)
 
-    for (name, kind, digits), touching in product(rows, (False, True)):
-        results, true, gap = [], [], "touching" if touching else "apart"
-        for length in LENGTHS[touching:]:
+    for (name, kind, digits), gap in product(rows, GAPS):
+        results, true = [], []
+        for length in LENGTHS[gap != "apart" :]:
             for seed in tqdm(range(count), leave=False):
-                image, number = compose(kind, length, touching, seed, digits)
+                image, number = compose(kind, length, gap, seed, digits)
                 results.append(read(image))
                 true.append(number)
             add(f"{name}, {length} digits, {gap}", results[-count:], true[-count:])
@@ -150,7 +152,7 @@ def print_times(read: Callable, classify: Callable, digits: tuple) -> None:
     """The table of times, as ratios to `image-classification` of one digit."""
 
     def seconds(call: Callable, length: int, seed: int) -> float:
-        drawing, _ = compose(KINDS["drawing"], length, False, seed, digits)
+        drawing, _ = compose(KINDS["drawing"], length, "apart", seed, digits)
         # Of five calls the fastest: what else runs on the machine disturbs it least.
         return min(repeat(partial(call, drawing), number=1, repeat=5))
 
