@@ -79,18 +79,15 @@ KINDS = {
 }
 
 
-def compose(
-    kind: Callable, length: int, gap: str, seed: int, digits: tuple
-) -> tuple[Image.Image, str]:
-    """One number of a row and what it is.
+def compose(kind: Callable, length: int, gap: str, seed: int, digits: tuple) -> tuple:
+    """The image of one number of a row, and the number.
 
     `digits` are a function that makes a middle line of a source, N sources and labels (N,).
     """
     rng, (line, sources, labels) = np.random.default_rng((seed, length, GAPS.index(gap))), digits
     chosen = rng.integers(0, len(sources), length)
     ink = number_drawing([line(sources[n], rng) for n in chosen], gap, rng)
-    between = "\n" if gap == "one a line" else ""
-    return kind(ink, rng), between.join(map(str, labels[chosen]))
+    return kind(ink, rng), ("\n" if gap == "one a line" else "").join(map(str, labels[chosen]))
 
 
 def measure(results: list[dict], true: list[str]) -> dict[str, float]:
@@ -118,8 +115,7 @@ def print_numbers(read: Callable, rows: list[tuple], count: int) -> list[str]:
     lines = [print_head("numbers", "count", *measure([{"number": "1", "score": 1}], ["1"]))]
 
     def add(name: str, results: list[dict], true: list[str]) -> str:
-        cells = map("{:.1%}".format, measure(results, true).values())
-        return print_row(name, f"{len(true):,}", *cells)
+        return print_row(name, len(true), *map("{:.1%}".format, measure(results, true).values()))
 
     for (name, kind, digits), gap in product(rows, GAPS):
         results, true = [], []
