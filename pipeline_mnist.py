@@ -481,7 +481,9 @@ def box_of(mask: np.ndarray) -> tuple[int, int, int, int] | None:
 def may_be_digit(ink: np.ndarray, box: tuple[int, int, int, int]) -> bool:
     """Whether (H, W) ink, in this box, is no wider than a digit, and not in more parts."""
     left, top, right, bottom = box
-    return right - left <= WIDEST * (bottom - top) and count_parts(ink) < MIN_PARTS
+    if right - left > WIDEST * (bottom - top):
+        return False
+    return count_parts(ink[top:bottom, left:right]) < MIN_PARTS
 
 
 def count_parts(ink: np.ndarray) -> int:

@@ -43,9 +43,9 @@ def pen_drawing(digit: np.ndarray, rng: Generator, pens: tuple = (6, 20)) -> Ima
     return _draw(middle_line(digit), rng, pens)
 
 
-def tablet_drawing(points: np.ndarray, width: float, rng: Generator) -> Image.Image:
-    """What `tablet_line` takes, a digit written on a tablet, drawn like `pen_drawing`'s."""
-    return _draw(tablet_line(points, width), rng, (6, 20))
+def tablet_drawing(written: tuple, rng: Generator) -> Image.Image:
+    """What `tablet_line` takes, drawn like `pen_drawing`'s, black on white."""
+    return ImageOps.invert(_draw(tablet_line(written, rng), rng, (6, 20)))
 
 
 def scribble(rng: Generator) -> Image.Image:
@@ -164,13 +164,13 @@ def middle_line(digit: np.ndarray) -> np.ndarray:
     return np.array([points[indices].mean(0) for indices in near])
 
 
-def tablet_line(points: np.ndarray, width: float) -> np.ndarray:
+def tablet_line(written: tuple[np.ndarray, tuple], rng: Generator) -> np.ndarray:
     """The pen's way, (600, 2), x and y downwards, of a digit that was written on a tablet.
 
     Takes eight points (8, 2), x and y upwards, 0-100, as in UCI's pen digits (Alimoglu & Alpaydin
-    1996), and how wide the digit is in heights, which these do not tell.
+    1996), and between which widths, in heights, the digit may be: the points do not tell.
     """
-    points = points * (width, -1)
+    points = written[0] * (rng.uniform(*written[1]), -1)
     way = np.cumsum(np.hypot(*np.diff(points, axis=0, prepend=points[:1]).T) + 1e-3)
     smooth = Akima1DInterpolator(way, points, method="makima")
     return smooth(np.linspace(way[0], way[-1], 600))

@@ -28,7 +28,7 @@ from tqdm import tqdm
 from transformers import PreTrainedModel
 
 from benchmarks import common, images
-from benchmarks.images import pen_drawing, photograph
+from benchmarks.images import pen_drawing, photograph, tablet_drawing
 from benchmarks.mnist_c import CORRUPTIONS
 from benchmarks.sheets import KINDS, NO_DIGIT, empty, glare
 from image_processing_mnist import MnistImageProcessor
@@ -51,13 +51,15 @@ MODEL = {  # options
     "train_val_split": (0.0, "the share that train.py holds out, in place of the test set"),
     "seed": (42, "of that split"),
 }
-OPTIONS = MODEL | {
+CARD = {
     "pen_digits_file": ("", "UCI's pen digits: pendigits.tes, or KEEL's penbased.dat"),
     "update_card": (False, "write the table into the card of the model, a local folder"),
+    "other_seeds": ([""], "models trained with other seeds, for another column"),
+}
+OPTIONS = {
     "max_samples": (0, "images of each row; 0 means all"),
     "rows": ([""], "rows beside MNIST's, by parts of their names, as in --rows MNIST-C letters"),
     "num_proc": (1, "processes that make and frame the images"),
-    "other_seeds": ([""], "models trained with other seeds, for another column"),
 }
 
 
@@ -130,11 +132,7 @@ def load_pen_digits(pen_digits_file: str) -> tuple[list[tuple[np.ndarray, tuple]
 def tablet_row(pen_digits_file: str) -> Row:
     """UCI's pen digits, drawn."""
     digits, labels = load_pen_digits(pen_digits_file)
-    return Row(
-        "UCI pen digits 0, 1, 2, 3, 6, 8",
-        lambda d, rng: invert(images.tablet_drawing(d[0], rng.uniform(*d[1]), rng)),
-        *(digits[:SLOW], labels[:SLOW]),
-    )
+    return Row("UCI pen digits 0, 1, 2, 3, 6, 8", tablet_drawing, digits[:SLOW], labels[:SLOW])
 
 
 def non_digit_rows() -> list[Row]:
@@ -189,7 +187,7 @@ def measure(answers: np.ndarray, labels: np.ndarray | None, of_digits: np.ndarra
 
 
 def main() -> None:
-    options = common.parse(__doc__, **OPTIONS)
+    options = common.parse(__doc__, **MODEL, **CARD, **OPTIONS)
     folder = Path(options.model_name_or_path)
     in_part = options.rows != [""] or options.max_samples or options.train_val_split
     if options.update_card and (in_part or not folder.is_dir()):

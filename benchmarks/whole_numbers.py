@@ -2,10 +2,9 @@
 
     python -m benchmarks.whole_numbers --max_samples 50 --train_val_split 0.1     # held-out digits
 
-Prints three Markdown tables. Numbers are composed of MNIST's test digits, drawn with one pen on a
-common baseline: as they are, photographed, and on a form with a rule below and points between; and
-of digits that other people wrote on a tablet. Number i of a row is made with a generator seeded by
-i, so that every run prints the same.
+Prints three Markdown tables. Numbers are composed of MNIST's test digits, drawn with one pen: as
+they are, photographed, and on a form with a rule below and points between; and of UCI's pen digits.
+Number i of a row is made with a generator seeded by i, so that every run prints the same.
 """
 
 import sys
@@ -16,6 +15,7 @@ from pathlib import Path
 from timeit import repeat
 
 import numpy as np
+import pandas as pd
 import torch
 from numpy.random import Generator
 from PIL import Image, ImageDraw, ImageFont
@@ -27,6 +27,8 @@ from transformers import pipeline
 from benchmarks import robustness
 from benchmarks.common import parse, print_head, print_row
 from benchmarks.images import FONTS, middle_line, number_drawing, photograph, tablet_line
+from benchmarks.robustness import CARD, MODEL, Row
+from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
 from training.errors import told_by
 from training.evaluation import expected_calibration_error
@@ -34,7 +36,6 @@ from training.model_card import NUMBERS_FILE, write_model_card
 
 LENGTHS = (1, 2, 3, 5, 10)
 GAPS = ("apart", "touching", "one a line")
-TIMED = 40  # drawings of a length
 
 
 def on_a_form(ink: Image.Image, rng: Generator) -> Image.Image:
@@ -95,34 +96,38 @@ def measure(results: list[dict], true: list[str]) -> dict[str, float]:
     numbers = [result["number"].replace(" ", "") for result in results]
     right = np.array(numbers) == np.array(true)
     score = np.array([result["score"] for result in results])
-    edits = sum(map(Levenshtein.distance, numbers, true))
     # Calibration takes probabilities; here of two classes, of which the answer claims the first.
     claims = np.stack([score, np.zeros(len(score))], axis=1)
     return {
         "wholly right": right.mean(),
-        "error per digit": edits / sum(map(len, true)),
+        "error per digit": sum(map(Levenshtein.distance, numbers, true)) / sum(map(len, true)),
         "wrong with score >= 0.9": (~right & (score >= 0.9)).mean(),
         "ECE": expected_calibration_error(np.where(right, 0, 1), claims),
     }
 
 
-def print_numbers(read: Callable, rows: list[tuple], count: int) -> list[str]:
+def print_numbers(readers: list[Callable], rows: list[tuple], count: int) -> list[str]:
     """Print the table of numbers, by length and what is between their digits.
 
     A row has a name, what to make of the ink, and what `compose` takes as digits; count is of each
     length. Gives the table's head and the rows over all lengths.
     """
-    lines = [print_head("numbers", "count", *measure([{"number": "1", "score": 1}], ["1"]))]
+    seeds = [f"{len(readers)} seeds"] if len(readers) > 1 else []
+    columns = [*measure([{"number": "1", "score": 1}], ["1"]), *seeds]
+    lines = [print_head("numbers", "count", *columns)]
 
-    def add(name: str, results: list[dict], true: list[str]) -> str:
-        return print_row(name, len(true), *map("{:.1%}".format, measure(results, true).values()))
+    def add(name: str, results: list[list[dict]], true: list[str]) -> str:
+        figures = pd.DataFrame(measure(of_reader, true) for of_reader in zip(*results, strict=True))
+        right = 100 * figures["wholly right"]
+        cells = [*map("{:.1%}".format, figures.iloc[0]), f"{right.mean():.1f} ± {right.std():.1f}%"]
+        return print_row(name, len(true), *cells[: len(columns)])
 
     for (name, kind, digits), gap in product(rows, GAPS):
         results, true = [], []
         for length in LENGTHS[gap != "apart" :]:
             for seed in tqdm(range(count), leave=False):
                 image, number = compose(kind, length, gap, seed, digits)
-                results.append(read(image))
+                results.append([read(image) for read in readers])
                 true.append(number)
             add(f"{name}, {length} digits, {gap}", results[-count:], true[-count:])
         lines.append(add(f"{name}, {gap}", results, true))
@@ -131,20 +136,18 @@ def print_numbers(read: Callable, rows: list[tuple], count: int) -> list[str]:
 
 def print_non_digits(read: Callable, count: int) -> None:
     """The table of non-digits: how many are taken for a number of two or more digits."""
-    rows = [robustness.Row("houses", house, range(count))]
-    rows += [robustness.Row("words", word, FONTS * count)] if FONTS else []
-    wanted = ("clothing", "scribbles", "letters, all")
-    rows += [row for row in robustness.non_digit_rows() if row.name.startswith(wanted)]
+    rows = [Row("houses", house, range(count)), Row("words", word, FONTS * count)]
+    rows += robustness.non_digit_rows()
     print()
     print_head("non-digits", "count", "two or more digits, score >= 0.5")
-    for row in rows:
+    for row in (row for row in rows if len(row.sources)):
         images = (robustness.make_image(row.view, s, i) for i, s in enumerate(row.sources[:count]))
-        results = [read(image) for image in tqdm(images, leave=False)]
-        numbers = [len(result["digits"]) > 1 and result["score"] >= 0.5 for result in results]
-        print_row(row.name, len(numbers), f"{np.mean(numbers):.1%}")
+        results = map(read, tqdm(images, leave=False))
+        taken = [len(result["digits"]) > 1 and result["score"] >= 0.5 for result in results]
+        print_row(row.name, len(taken), f"{np.mean(taken):.1%}")
 
 
-def print_times(read: Callable, classify: Callable, digits: tuple) -> None:
+def print_times(read: Callable, classify: Callable, digits: tuple, drawings: int = 40) -> None:
     """The table of times, as ratios to `image-classification` of one digit."""
 
     def seconds(call: Callable, length: int, seed: int) -> float:
@@ -156,13 +159,12 @@ def print_times(read: Callable, classify: Callable, digits: tuple) -> None:
     print_head("a number", "time as a ratio to image-classification of one digit")
     for length in (1, 5, 10):
         # In turns, as a machine is not equally fast all the time.
-        times = [(seconds(read, length, n), seconds(classify, 1, n)) for n in range(TIMED)]
+        times = [(seconds(read, length, n), seconds(classify, 1, n)) for n in range(drawings)]
         print_row(f"{length} digits", f"{np.divide(*np.mean(times, axis=0)):.1f}")
 
 
 def main() -> None:
-    card = {name: robustness.OPTIONS[name] for name in ("pen_digits_file", "update_card")}
-    options = parse(__doc__, **robustness.MODEL, **card, max_samples=(200, "images of a row"))
+    options = parse(__doc__, **MODEL, **CARD, max_samples=(200, "images of a row"))
     if options.update_card and (options.train_val_split or not options.pen_digits_file):
         sys.exit("--update_card takes the whole table: give --pen_digits_file, and no split.")
     torch.set_num_threads(1)
@@ -170,18 +172,18 @@ def main() -> None:
     mnist_lines = (lambda digit, _: middle_line(digit), *mnist)
     rows = [(name, kind, mnist_lines) for name, kind in KINDS.items()]
     if pen_file := options.pen_digits_file:
-        pen_digits = robustness.load_pen_digits(pen_file)
-        pen_lines = (lambda d, rng: tablet_line(d[0], rng.uniform(*d[1])), *pen_digits)
-        rows.append(("UCI pen digits", KINDS["drawing"], pen_lines))
-    parts = {"model": model, "image_processor": processor, "device": "cpu"}
-    read, classify = NumberRecognitionPipeline(**parts), pipeline("image-classification", **parts)
-    lines = print_numbers(read, rows, options.max_samples)
+        pen_digits = tablet_line, *robustness.load_pen_digits(pen_file)
+        rows.append(("UCI pen digits", KINDS["drawing"], pen_digits))
+    models = [model, *map(load_pretrained, filter(None, options.other_seeds))]
+    parts = {"image_processor": processor, "device": "cpu"}
+    readers = [NumberRecognitionPipeline(each, **parts) for each in models]
+    lines = print_numbers(readers, rows, options.max_samples)
     if options.update_card:
         folder = Path(options.model_name_or_path)
         (folder / NUMBERS_FILE).write_text("\n".join(lines) + "\n")
         write_model_card(folder)
-    print_non_digits(read, options.max_samples)
-    print_times(read, classify, mnist_lines)
+    print_non_digits(readers[0], options.max_samples)
+    print_times(readers[0], pipeline("image-classification", model, **parts), mnist_lines)
 
 
 if __name__ == "__main__":

@@ -29,7 +29,7 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 AROUND = np.ones((3, 3))  # a pixel and its eight neighbours
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
-ONE_DIGIT = 0.95  # confidence of all ink as one digit from which it is one
+ONE_DIGIT = 0.99  # confidence of all ink as one digit from which it is one
 WIDEST = 1.5  # heights: no digit is so wide, and wider ink is read as a line at once
 SURE_DIGIT = 0.9  # geometric mean of the score over digits from which a rotated reading counts
 MIN_PARTS = 4  # a digit has fewer: an image with as many is read as lines first, or rotated
@@ -184,6 +184,9 @@ class NumberRecognitionPipeline(Pipeline):
         It is if its score and half of the digits are.
         """
         threshold, digits, score = self.model.config.confidence_threshold, [], 1.0
+        for line in lines:
+            if not line.digits:  # or there is a digit, after all
+                score *= line.path_probability(np.zeros(0, int))
         ignored = np.concatenate([np.zeros((0, 4), int), *(line.ignored for line in lines)])
         lines = [line for line in lines if line.classified]
         for number, line in enumerate(lines):
@@ -478,7 +481,9 @@ def box_of(mask: np.ndarray) -> tuple[int, int, int, int] | None:
 def may_be_digit(ink: np.ndarray, box: tuple[int, int, int, int]) -> bool:
     """Whether (H, W) ink, in this box, is no wider than a digit, and not in more parts."""
     left, top, right, bottom = box
-    return right - left <= WIDEST * (bottom - top) and count_parts(ink) < MIN_PARTS
+    if right - left > WIDEST * (bottom - top):
+        return False
+    return count_parts(ink[top:bottom, left:right]) < MIN_PARTS
 
 
 def count_parts(ink: np.ndarray) -> int:
