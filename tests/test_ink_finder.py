@@ -38,7 +38,7 @@ def test_photographs_vary_and_their_marks_are_where_the_ink_is(pixels):
 def test_it_learns_from_scratch_is_saved_and_resumes(argv, tmp_path):
     """Short but real runs: more steps find marks better, on images that none has seen."""
     flags = ("--dataset_name", SAMPLE, "--num_glyphs", 200, "--num_eval_images", 64)
-    flags += ("--use_cpu", "--disable_tqdm", True, "--save_steps", 40)
+    flags += ("--per_device_train_batch_size", 16, "--save_steps", 40, "--use_cpu")
 
     def train(output: Path, steps: int, *more) -> float:
         argv(*flags, "--output_dir", output, "--max_steps", steps, *more)
