@@ -33,7 +33,7 @@ NUMBERS = (
 WRONG = """\
 ## What it gets wrong
 Digits that touch, many ways of writing that it has not met, and some letters, which it takes for
-digits. It reads no signs and no decimal points.
+digits. It reads no signs and no decimal points, and takes many a slash for a 1.
 """
 WORDS = """\
 - **MNIST-C**: MNIST's digits corrupted in fifteen ways (Mu & Gilmer 2019), made anew here.
