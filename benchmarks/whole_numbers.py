@@ -27,7 +27,7 @@ from transformers import pipeline
 from benchmarks import robustness
 from benchmarks.common import parse, print_head, print_row
 from benchmarks.images import FONTS, middle_line, number_drawing, photograph, tablet_line
-from benchmarks.robustness import CARD, MODEL, Row
+from benchmarks.robustness import CARD, MODEL, Row, load_pen_digits
 from modeling_mnist import load_pretrained
 from pipeline_mnist import NumberRecognitionPipeline
 from training.errors import told_by
@@ -100,7 +100,8 @@ def measure(results: list[dict], true: list[str]) -> dict[str, float]:
     claims = np.stack([score, np.zeros(len(score))], axis=1)
     return {
         "wholly right": right.mean(),
-        "error per digit": sum(map(Levenshtein.distance, numbers, true)) / sum(map(len, true)),
+        "error per digit": sum(map(Levenshtein.distance, numbers, true))
+        / sum(len(t) - t.count("\n") for t in true),
         "wrong with score >= 0.9": (~right & (score >= 0.9)).mean(),
         "ECE": expected_calibration_error(np.where(right, 0, 1), claims),
     }
@@ -172,8 +173,7 @@ def main() -> None:
     mnist_lines = (lambda digit, _: middle_line(digit), *mnist)
     rows = [(name, kind, mnist_lines) for name, kind in KINDS.items()]
     if pen_file := options.pen_digits_file:
-        pen_digits = tablet_line, *robustness.load_pen_digits(pen_file)
-        rows.append(("UCI pen digits", KINDS["drawing"], pen_digits))
+        rows.append(("UCI pen digits", KINDS["drawing"], (tablet_line, *load_pen_digits(pen_file))))
     models = [model, *map(load_pretrained, filter(None, options.other_seeds))]
     parts = {"image_processor": processor, "device": "cpu"}
     readers = [NumberRecognitionPipeline(each, **parts) for each in models]

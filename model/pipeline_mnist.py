@@ -29,16 +29,17 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 AROUND = np.ones((3, 3))  # a pixel and its eight neighbours
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
-ONE_DIGIT = 0.99  # confidence of all ink as one digit from which it is one
+ONE_DIGIT = 0.99  # from this confidence on, all ink is one digit
 WIDEST = 1.5  # heights: no digit is so wide, and wider ink is read as a line at once
-SURE_DIGIT = 0.9  # geometric mean of the score over digits from which a rotated reading counts
-MIN_PARTS = 4  # a digit has fewer: an image with as many is read as lines first, or rotated
+SURE_DIGIT = 0.9  # a rotated reading counts above this geometric mean of its score over digits
+MIN_PARTS = 4  # ink in so many parts is more than one digit: lines, maybe rotated ones
 MOST_PARTS = 150  # a page of digits has fewer, points included
+ON_ITS_SIDE = "The image seems to lie on its side. Rotate it."
 DIGIT_HEIGHT = 40  # pixels, as training composes lines; parts at least twice as high are reduced
 # Lengths, as multiples of a part's height.
 LOW = 0.45  # of the tallest part: what is lower, and covers little, is points, dashes, bits
 REACH = 2.0  # to its left and right: parts whose reaches meet belong to one line
-NEAR = 0.5  # a low part as near to a tall one belongs to its line; others are dirt
+NEAR = 0.5  # a low part as near to a tall one belongs to its line, others to none
 SPACE = 0.75  # between two digits: a wider gap is a space
 
 
@@ -49,17 +50,17 @@ class NumberRecognitionPipeline(Pipeline):
     the image processor takes. Gives for each a dict with
 
     - `number`: the digits, such as "407". A digit below the confidence threshold of the model's
-      configuration stands as "?", a wide gap as a space; lines are joined by newlines. "" if the
-      image is blank.
+      configuration stands as "?", a wide gap as a space; lines are joined by newlines, and a gap
+      of more than four heights ends a line. "" if the image is blank.
     - `score`: how probable it is that all of it is right, 0-1. 0 if the image is blank.
     - `digits`: each with its `label`, its `score` (the confidence, 0-1), its `line` from 0 on, and
       its `box`, `xmin`, `ymin`, `xmax` and `ymax` in pixels of the image after its EXIF rotation.
     - `ignored`: the boxes of signs, points and dashes, which do not become digits.
     - `message`, where it helps: what to do.
 
-    Where no more than one digit is found, where the score and half of the digits are in doubt, or
-    where one digit is more probable, all of the image is classified as one digit. The lines of an
-    image are one batch already, and so are its digits, so that `batch_size` changes nothing.
+    All of the image is classified as one digit if the lines hold at most one, if the score is below
+    the threshold and so are at least half of the digits, or if one digit is more probable.
+    `batch_size` has no effect: an image's lines are one batch, its digits another.
     """
 
     _load_processor = False
@@ -71,7 +72,7 @@ class NumberRecognitionPipeline(Pipeline):
         return {}, {}, {}
 
     def get_iterator(self, inputs, num_workers, batch_size, *parameters):
-        """`Pipeline.get_iterator`, an image at a time: images differ in how many lines."""
+        """`Pipeline.get_iterator`, an image at a time: they have different numbers of lines."""
         return super().get_iterator(inputs, num_workers, 1, *parameters)
 
     def preprocess(self, image: Image.Image | str | Path) -> dict:
@@ -80,53 +81,44 @@ class NumberRecognitionPipeline(Pipeline):
 
     def _forward(self, image: dict) -> dict:
         (reading,) = self.read([image["pixels"]])
-        is_in_doubt = reading.score < self.model.config.confidence_threshold
-        is_in_doubt |= len(reading.ignored) > len(reading.digits)  # or most of it was not read
-        # A number in one line, though in doubt, has its digits side by side.
-        is_one_number = len({digit.line for digit in reading.digits}) == 1 < len(reading.digits)
-        on_its_side = (
-            is_in_doubt
-            and not is_one_number
-            and self.is_on_its_side(image["pixels"], len(reading.digits))
-        )
+        on_its_side = self.is_on_its_side(image["pixels"], reading)
         return image | {"reading": reading, "on_its_side": on_its_side}
 
-    def is_on_its_side(self, ink: np.ndarray, count: int) -> bool:
-        """Whether (H, W) ink, read as `count` digits, clearly has more if it is rotated."""
-        if count_parts(ink) < MIN_PARTS:
+    @torch.inference_mode()
+    def is_on_its_side(self, ink: np.ndarray, reading: "Reading") -> bool:
+        """Whether (H, W) ink, of which the reading is in doubt, clearly has more digits rotated."""
+        count = len(reading.digits)
+        is_in_doubt = reading.score < self.model.config.confidence_threshold
+        is_in_doubt |= len(reading.ignored) > count  # or most of it was not read
+        # A number in one line, though in doubt, has its digits side by side.
+        is_one_number = count > 1 and reading.digits[-1].line == 0
+        if not is_in_doubt or is_one_number or len(large_parts(ink)) < MIN_PARTS:
             return False
         rotated = self.read([np.rot90(ink, turn) for turn in (1, 3)])
-        return any(
-            len(reading.digits) > max(count, 1) and reading.share > SURE_DIGIT
-            for reading in rotated
-        )
+        return any(len(r.digits) > max(count, 1) and r.share > SURE_DIGIT for r in rotated)
 
     def read(self, inks: list[np.ndarray]) -> list["Reading"]:
         """Read the ink of images, (H, W) float32 0-1 each, in a batch.
 
         Ink that may be one digit is classified as one: the network has learned that several digits
-        are no digit. Where it is not sure, another pass reads the lines, and a third classifies the
-        digits in them.
+        are a non-digit. Where it is not sure, another pass reads the lines, and a third classifies
+        the digits in them.
         """
-        boxes = [box_of(ink > EDGE_LEVEL) for ink in inks]
+        parts = [large_parts(ink) for ink in inks]
         alone: dict[int, Digit] = {}
 
-        def read_alone(numbers: list[int]) -> None:
-            framed = [self.image_processor.frame_ink(inks[n]) for n in numbers]
-            for n, pixels, probabilities in zip(
-                numbers, framed, self.classify(framed), strict=True
-            ):
-                alone[n] = Digit(probabilities, pixels, np.array(boxes[n]))
+        def read_alone(indices: list[int]) -> None:
+            framed = [self.image_processor.frame_ink(inks[n]) for n in indices]
+            for n, pixels, found in zip(indices, framed, self.classify(framed), strict=True):
+                alone[n] = Digit(found, pixels, box_around(parts[n]))
 
-        inked = [n for n, box in enumerate(boxes) if box is not None]
-        read_alone([n for n in inked if may_be_digit(inks[n], boxes[n])])
+        inked = [n for n in range(len(inks)) if len(parts[n])]
+        read_alone([n for n in inked if may_be_digit(parts[n])])
         rest = [n for n in inked if n not in alone or alone[n].score < ONE_DIGIT]
         lines = {n: self.find_lines(inks[n]) for n in rest}
         self.read_lines([*chain(*lines.values())])
         self.find_lone_digits([line for line in chain(*lines.values()) if not line.digits])
-        several = [
-            of_ink for of_ink in lines.values() if sum(len(line.digits) for line in of_ink) > 1
-        ]
+        several = [each for each in lines.values() if sum(len(line.digits) for line in each) > 1]
         self.classify_digits([*chain(*several)])
         readings = [self.join(lines.get(n, [])) for n in range(len(inks))]
         read_alone([n for n in rest if n not in alone and not readings[n].digits])
@@ -157,7 +149,7 @@ class NumberRecognitionPipeline(Pipeline):
             line.divide(of_line[:count].log_softmax(-1))
 
     def find_lone_digits(self, lines: list["Line"]) -> None:
-        """Take for one digit what looks like one, of lines in which the line network finds none."""
+        """Of lines in which the line network finds no digit, take for one what looks like one."""
         framed = [self.image_processor.frame_part(line.ink) for line in lines]
         for line, probabilities in zip(lines, self.classify(framed), strict=True):
             if probabilities.max() >= self.model.config.confidence_threshold:
@@ -179,25 +171,29 @@ class NumberRecognitionPipeline(Pipeline):
         return logits.float().softmax(-1).cpu().numpy()
 
     def join(self, lines: list["Line"]) -> "Reading":
-        """The number in lines; no digits if there are fewer than two, or if it is in doubt.
+        """The reading of lines; without digits if fewer than two are found, or if it is in doubt.
 
-        It is if its score and half of the digits are.
+        It is if the score is below the threshold and at least half of the digits are, too.
         """
         threshold, digits, score = self.model.config.confidence_threshold, [], 1.0
-        for line in lines:
-            if not line.digits:  # or there is a digit, after all
-                score *= line.path_probability(np.zeros(0, int))
         ignored = np.concatenate([np.zeros((0, 4), int), *(line.ignored for line in lines)])
+        for line in lines:
+            if not line.digits:  # it may hold one, after all
+                score *= line.path_probability(np.zeros(0, int))
         lines = [line for line in lines if line.classified]
         for number, line in enumerate(lines):
             pixels, alone = map(np.array, zip(*line.classified, strict=True))
-            agreed = line.probabilities[line.columns, :-1] * alone
-            agreed /= agreed.sum(1, keepdims=True)
-            # The networks err on the same digits: all of them are right as often as the geometric
-            # mean of the two claims; the product claims more.
-            mean = np.sqrt(agreed)
-            score *= float((mean.max(1) / mean.sum(1)).prod())
-            score *= line.path_probability(agreed.argmax(1))
+            if line.is_whole:
+                agreed, claim = alone, alone.max()
+            else:
+                agreed = line.probabilities[line.columns, :-1] * alone
+                agreed /= agreed.sum(1, keepdims=True)
+                # The networks err on the same digits: all of them are right as often as the
+                # geometric mean of the two claims; the product claims more.
+                mean = np.sqrt(agreed)
+                claim = (mean.max(1) / mean.sum(1)).prod()
+                claim *= line.path_probability(agreed.argmax(1))
+            score *= float(claim)
             gaps = np.diff(line.boxes[:, [0, 2]].ravel())[1::2]
             spaces = np.append(False, gaps > SPACE * np.median(np.diff(line.boxes[:, 1::2])))
             digits += map(Digit, agreed, pixels, line.boxes, [number] * len(spaces), spaces)
@@ -230,7 +226,7 @@ class NumberRecognitionPipeline(Pipeline):
             "ignored": list(map(in_image, reading.ignored)),
         }
         if found["on_its_side"]:
-            result |= {"number": "?", "message": "The image seems to lie on its side. Rotate it."}
+            result |= {"number": "?", "score": 0.0, "digits": [], "message": ON_ITS_SIDE}
         return result
 
     def spell(self, digits: list["Digit"]) -> str:
@@ -252,7 +248,7 @@ class Digit:
     """A digit that is found.
 
     Attributes:
-        probabilities: (10,), on which both networks agree.
+        probabilities: (10,), of both networks combined, or of the classifier alone.
         pixels: (28, 28) float32 0-1, as the network sees it that sees it alone.
         box: (4,) int, left, top, right and bottom in pixels of the ink.
         line: The number of its line, from 0 on.
@@ -301,13 +297,16 @@ class Line:
         ink: (h, w) float32, 0-1.
         parts: (h, w) int: its connected parts, numbered, their soft edges included; 0 elsewhere.
         corner: Where it lies in all of the ink: left and top, in pixels of that.
-        scale: How many pixels of all of the ink one of these is wide and high.
-        pixels: (32, W) float32 0-1, as the network takes it, whose pixels are `step` of these.
+        scale: The side of one of its pixels, in pixels of all of the ink.
+        left_out: (k, 4) int, boxes in all of the ink of parts that are kept, and in no line.
+        pixels: (32, W) float32 0-1, the network's input.
+        step: The side of one of these, in pixels of `ink`.
         log_probabilities, probabilities: (columns, 11), of ten digits and of none.
         columns: (n,) int, those in which n digits are most probable.
         digits: n crops (h, w) of the ink, each of one digit.
         boxes: (n, 4) int, left, top, right and bottom of each in all of the ink.
         ignored: (m, 4) int, the same of the parts that belong to no digit.
+        is_whole: Whether the line network finds no digit, and the classifier takes all for one.
         classified: Of each digit its pixels, (28, 28) 0-1, and probabilities (10,) of it alone.
     """
 
@@ -315,21 +314,24 @@ class Line:
     parts: np.ndarray
     corner: tuple[int, int]
     scale: int
+    left_out: np.ndarray
     pixels: np.ndarray | None = None
     step: float = 1.0
     classified: Sequence[tuple[np.ndarray, np.ndarray]] = ()
+    is_whole: bool = False
 
     def divide(self, log_probabilities: torch.Tensor) -> None:
         """Find the digits on the best path, and divide the ink among them.
 
         A part belongs to the digits whose columns it spans, and is cut half-way between them. One
-        that is low, or spans none, belongs to the nearest digit if it stands above or below it.
+        that is low, or spans none, belongs to the nearest digit if it stands above or below it, or
+        if that has no other part.
         """
         self.log_probabilities = log_probabilities
         self.probabilities = log_probabilities.exp().numpy()
         self.columns = best_path(self.probabilities)
         count, boxes = len(self.columns), bounds(self.parts)
-        middles = self.places * self.step
+        middles = (self.places * self.step).clip(0, self.ink.shape[1] - 1)
         nearest = ((middles[1:] + middles[:-1]) / 2).searchsorted(np.arange(self.ink.shape[1]))
         first = middles.searchsorted(boxes[:, 0] - COLUMN * self.step)
         last = middles.searchsorted(boxes[:, 2] + COLUMN * self.step) - 1
@@ -353,14 +355,14 @@ class Line:
             found[digit] = columns.start, rows.start, columns.stop, rows.stop
             own = with_margin(found[digit])
             self.digits.append(self.ink[own] * (owner[own] == digit + 1))
-        self.boxes, self.ignored = self.in_ink(found), self.in_ink(boxes[first > last])
+        self.boxes = self.in_ink(found)
+        self.ignored = np.concatenate([self.in_ink(boxes[first > last]), self.left_out])
 
     def take_whole(self) -> None:
         """Take all of the ink for one digit, in the column in which one is most probable."""
-        height, width = self.ink.shape
         self.columns = self.probabilities[:, :-1].max(1).argmax(keepdims=True)
-        self.digits, self.ignored = [self.ink], self.ignored[:0]
-        self.boxes = self.in_ink(np.array([[0, 0, width, height]]))
+        self.digits, self.ignored, self.is_whole = [self.ink], self.left_out, True
+        self.boxes = self.in_ink(box_around(bounds(self.parts))[None])
 
     @property
     def places(self) -> np.ndarray:
@@ -388,10 +390,10 @@ class Line:
 def find_lines(ink: np.ndarray) -> list[Line]:
     """The rows of what may be digits in (H, W) ink, from top to bottom."""
     parts, count = ndimage.label(ink > EDGE_LEVEL, AROUND)
-    if not 0 < count <= MOST_PARTS:
+    boxes, kept = bounds(parts), without_specks(parts)
+    if not 0 < np.count_nonzero(kept) <= MOST_PARTS:
         return []
-    boxes, areas = bounds(parts), np.bincount(parts.ravel())[1:]
-    (widths, heights), kept = (boxes[:, 2:] - boxes[:, :2]).T, areas > SPECK_SHARE * areas.max()
+    widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
     highest, least = heights[kept].max(), LOW * heights[kept].max()
     lies_down = np.minimum(widths, highest) * heights >= least**2  # as a 0 may; a rule does not
     tall = kept & ((heights >= least) | lies_down)
@@ -410,9 +412,16 @@ def find_lines(ink: np.ndarray) -> list[Line]:
         distance = np.where(tall, np.hypot(*gaps.T), np.inf)
         if distance.min() < NEAR * heights[distance.argmin()]:
             line_of[part] = line_of[distance.argmin()]
-    lines = [crop_line(ink, parts, boxes, line_of == n) for n in range(len(firsts))]
-    middles = [boxes[line_of == n, 1::2].mean() for n in range(len(firsts))]
-    return [lines[n] for n in np.argsort(middles)]
+    places = np.array([boxes[line_of == n].mean(0) for n in range(len(firsts))])
+    left, middle = places[:, 0], places[:, 1::2].mean(1)
+    # Lines of one row, which a wide gap parts, are in order from left to right.
+    order = np.argsort(middle)
+    row = np.cumsum(np.diff(middle[order], prepend=0) > np.median(heights[tall]) / 2)
+    lines = [
+        crop_line(ink, parts, boxes, line_of == n) for n in order[np.lexsort((left[order], row))]
+    ]
+    lines[0].left_out = boxes[kept & (line_of < 0)]
+    return lines
 
 
 def crop_line(ink: np.ndarray, parts: np.ndarray, boxes: np.ndarray, own: np.ndarray) -> Line:
@@ -424,7 +433,7 @@ def crop_line(ink: np.ndarray, parts: np.ndarray, boxes: np.ndarray, own: np.nda
         boxes: (n, 4) int, of these.
         own: (n,) bool: which of them are the line's.
     """
-    box = np.array([*boxes[own, :2].min(0), *boxes[own, 2:].max(0)])
+    box = box_around(boxes[own])
     scale = max(1, int((boxes[own, 3] - boxes[own, 1]).max() // DIGIT_HEIGHT))
     place = with_margin(box, scale)
     parts, ink = parts[place] * np.append(False, own)[parts[place]], ink[place].astype(np.float32)
@@ -440,7 +449,8 @@ def crop_line(ink: np.ndarray, parts: np.ndarray, boxes: np.ndarray, own: np.nda
     numbers = np.append(0, np.unique(parts[parts > 0]))  # a part within blocks of others is gone
     parts = numbers.searchsorted(parts)
     parts = np.where(parts, parts, ndimage.grey_dilation(parts, 3))
-    return Line(ink * (parts > 0), parts, (place[1].start, place[0].start), scale)
+    corner = place[1].start, place[0].start
+    return Line(ink * (parts > 0), parts, corner, scale, boxes[:0])
 
 
 def with_margin(box: np.ndarray, margin: int = 1) -> tuple[slice, slice]:
@@ -472,25 +482,27 @@ def bounds(labels: np.ndarray) -> np.ndarray:
     return np.array([(x.start, y.start, x.stop, y.stop) for y, x in found], int).reshape(-1, 4)
 
 
-def box_of(mask: np.ndarray) -> tuple[int, int, int, int] | None:
-    """The box of what is true in (H, W) bool, None if nothing is."""
-    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    return (columns[0], rows[0], columns[-1] + 1, rows[-1] + 1) if len(rows) else None
-
-
-def may_be_digit(ink: np.ndarray, box: tuple[int, int, int, int]) -> bool:
-    """Whether (H, W) ink, in this box, is no wider than a digit, and not in more parts."""
-    left, top, right, bottom = box
-    if right - left > WIDEST * (bottom - top):
-        return False
-    return count_parts(ink[top:bottom, left:right]) < MIN_PARTS
-
-
-def count_parts(ink: np.ndarray) -> int:
-    """How many parts (H, W) ink has, without specks."""
-    parts, _ = ndimage.label(ink > EDGE_LEVEL, AROUND)
+def without_specks(parts: np.ndarray) -> np.ndarray:
+    """Which of the parts 1 to n in (H, W) are no specks, (n,) bool."""
     areas = np.bincount(parts.ravel())[1:]
-    return np.count_nonzero(areas > SPECK_SHARE * areas.max(initial=0))
+    return areas > SPECK_SHARE * areas.max(initial=0)
+
+
+def large_parts(ink: np.ndarray) -> np.ndarray:
+    """The boxes (n, 4) of the parts of (H, W) ink, without specks."""
+    parts, _ = ndimage.label(ink > EDGE_LEVEL, AROUND)
+    return bounds(parts)[without_specks(parts)]
+
+
+def box_around(boxes: np.ndarray) -> np.ndarray:
+    """The box (4,) around boxes (n, 4)."""
+    return np.array([*boxes[:, :2].min(0), *boxes[:, 2:].max(0)])
+
+
+def may_be_digit(boxes: np.ndarray) -> bool:
+    """Whether parts in these boxes (n, 4) are not more than a digit has, and no wider."""
+    left, top, right, bottom = box_around(boxes)
+    return len(boxes) < MIN_PARTS and right - left <= WIDEST * (bottom - top)
 
 
 PIPELINE_REGISTRY.register_pipeline(

@@ -23,7 +23,7 @@ import gradio as gr
 import numpy as np
 import torch
 
-from pipeline_mnist import NumberRecognitionPipeline, Reading
+from pipeline_mnist import ON_ITS_SIDE, NumberRecognitionPipeline, Reading
 from ui.images import open_image
 from ui.saliency import encode_levels, saliency_maps
 
@@ -79,6 +79,8 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
         ]
         own_maps = [next(maps) for _ in result.digits] if resting else []
         answers[index] = describe(read, result, boxes, own_maps)
+        if resting and read.is_on_its_side(ink["pixels"], result):
+            answers[index] = {"kind": "error", "line": ON_ITS_SIDE}
     return [answers[index] for index in range(len(sheets))]
 
 
