@@ -42,8 +42,9 @@ function show() {
   if (!waits) say(text, line);
   else if (!writing) saying = setTimeout(say, PAUSE, text, line);
   tiles.innerHTML = "";
+  const isColumn = digits.at(-1)?.line === digits.length - 1; // one a line: side by side all are seen
   for (const [i, digit] of digits.length > 1 ? digits.entries() : []) {
-    if (digit.line > digits[Math.max(i - 1, 0)].line) tiles.appendChild(document.createElement("hr"));
+    if (!isColumn && digit.line > digits[Math.max(i - 1, 0)].line) tiles.appendChild(document.createElement("hr"));
     const tile = tiles.appendChild(document.createElement("button"));
     tile.type = "button";
     tile.ariaLabel = spoken(digit.label, confidence(digit));
