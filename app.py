@@ -37,7 +37,7 @@ try:
     # The classes are those beside this file: code that a model brings along never runs.
     model = load_pretrained(MODEL_ID)
     processor = MnistImageProcessor.from_pretrained(MODEL_ID)
-    read_number = NumberRecognitionPipeline(model=model, image_processor=processor)
+    read_number = NumberRecognitionPipeline(model=model, image_processor=processor, device="cpu")
 except (OSError, ValueError, RuntimeError) as error:
     sys.exit(f"app.py: MODEL_ID {MODEL_ID!r} is no model that can be loaded: {error}")
 

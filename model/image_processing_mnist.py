@@ -244,10 +244,8 @@ class MnistImageProcessor(BaseImageProcessor):
                 RGB; the message says so.
             OSError: a file is corrupted or not an image.
         """
-        if isinstance(images, (Image.Image, str, Path)):
+        if isinstance(images, ImageLike) and getattr(images, "ndim", 0) != 4:
             images = [images]
-        elif isinstance(images, (np.ndarray, torch.Tensor)):
-            images = images if images.ndim == 4 else [images]
         pixel_values = [self.frame(image)[None] for image in images]
         return BatchFeature({"pixel_values": pixel_values}, tensor_type=return_tensors)
 
@@ -294,10 +292,7 @@ class MnistImageProcessor(BaseImageProcessor):
         """The digit in (H, W) ink, or in a part of it -> (28, 28) float32 0-1."""
         if is_framed(ink):
             return ink.clip(0, 1).astype(np.float32)
-        digit = isolate_digit(ink)
-        if digit is None:
-            return np.zeros((IMAGE_SIZE, IMAGE_SIZE), np.float32)
-        return frame_digit(digit)
+        return self.frame_part(isolate_digit(ink))
 
     def frame_part(self, ink: np.ndarray) -> np.ndarray:
         """Cropped ink (h, w) 0-1 that may be a digit -> (28, 28) float32 0-1."""
@@ -308,9 +303,8 @@ class MnistImageProcessor(BaseImageProcessor):
         return frame_line(ink)
 
 
-def to_rgb(image: ImageLike) -> np.ndarray:
-    """An image of any kind -> (H, W, 3) float32 0-1, reduced as `reduction` says, no alpha."""
-    image = to_pil(image)
+def to_rgb(image: Image.Image) -> np.ndarray:
+    """A PIL image of any mode -> (H, W, 3) float32 0-1, reduced as `reduction` says, no alpha."""
     if image.mode in ("L", "RGB") and not image.has_transparency_data:
         image = reduce(image)  # first, as every other step would copy all of a large photo
     image = upright(image)
@@ -339,6 +333,8 @@ def array_to_pil(array: np.ndarray | torch.Tensor) -> Image.Image:
             f"An image must be a PIL image, an array, a tensor, a path or a URL, "
             f"not {type(array).__name__}."
         )
+    if isinstance(array, torch.Tensor):
+        array = array.detach().cpu().float()  # numpy knows no bfloat16
     pixels = np.asarray(array)
     if pixels.ndim == 3 and pixels.shape[-1] > 4:
         pixels = np.moveaxis(pixels, 0, -1)
@@ -381,7 +377,7 @@ def flatten_alpha(rgba: np.ndarray) -> np.ndarray:
     what is transparent takes its colour.
     """
     rgb, alpha = rgba[..., :3], rgba[..., 3:]
-    opaque = rgb[alpha[..., 0] > 0.5]
+    opaque = rgb[alpha[..., 0] > alpha.max() / 2]  # a thin pen is nowhere opaque once it is reduced
     if len(opaque) == 0:
         return np.ones_like(rgb)
     background = np.median(opaque, axis=0)
@@ -459,8 +455,7 @@ def is_framed(ink: np.ndarray) -> bool:
     """Whether ink (H, W) is framed as MNIST's digits are, give or take a pixel."""
     if ink.shape != (IMAGE_SIZE, IMAGE_SIZE) or ink.max() < FRAMED_CONTRAST:
         return False
-    rows, columns = bounds(ink > EDGE_LEVEL)
-    size = max(rows.stop - rows.start, columns.stop - columns.start)
+    size = max(ink[bounds(ink > EDGE_LEVEL)].shape)
     off_centre = np.abs(np.subtract(ndimage.center_of_mass(ink), IMAGE_SIZE / 2)).max()
     return abs(size - DIGIT_SIZE) <= 1 and off_centre <= 1
 
@@ -573,14 +568,14 @@ def encloses(parts: np.ndarray, number: int, place: Place, other: Place) -> bool
     return all(number in side for side in (above, below, left, right))
 
 
-def isolate_digit(ink: np.ndarray) -> np.ndarray | None:
-    """The digit alone, cropped: (H, W) ink -> (h, w) float32 0-1, or None where there is no ink.
+def isolate_digit(ink: np.ndarray) -> np.ndarray:
+    """The digit alone, cropped: (H, W) ink -> (h, w) float32 0-1, empty where there is no ink.
 
     Specks go; a second stroke, as in 4 or 5, stays.
     """
     parts, areas = parts_of(ink)
     if not areas.any():
-        return None
+        return ink[:0]
     kept = areas > SPECK_SHARE * areas.max()
     at_edge = edge(parts)
     if areas.argmax() not in at_edge:  # what comes in from outside of the image is of other things
@@ -616,11 +611,9 @@ def frame_digit(digit: np.ndarray) -> np.ndarray:
     corner = corner.clip(np.subtract(digit.shape, side), 0)
     margin = int(np.ceil(side)) - min(digit.shape)
     top, left = margin + (corner.round() if scale == 1 else corner)
-    framed = Image.fromarray(with_border(digit, margin)).resize(
-        (IMAGE_SIZE, IMAGE_SIZE),
-        Image.Resampling.HAMMING,
-        box=(left, top, left + side, top + side),
-    )
+    box = left, top, left + side, top + side
+    framed = Image.fromarray(with_border(digit, margin))
+    framed = framed.resize((IMAGE_SIZE, IMAGE_SIZE), Image.Resampling.HAMMING, box)
     framed = np.asarray(framed).clip(0, 1)
     return framed / framed.max()
 
@@ -637,11 +630,9 @@ def frame_line(ink: np.ndarray) -> tuple[np.ndarray, float]:
     size = max(1, round(ink.shape[1] / step)), LINE_HEIGHT
     margin = math.ceil(LINE_HEIGHT * step)
     left, top = margin + added, margin + added + (ink.shape[0] - LINE_HEIGHT * step) / 2
-    line = Image.fromarray(with_border(widened, margin).astype(np.float32)).resize(
-        size,
-        Image.Resampling.HAMMING,
-        box=(left, top, left + size[0] * step, top + LINE_HEIGHT * step),
-    )
+    box = left, top, left + size[0] * step, top + LINE_HEIGHT * step
+    line = Image.fromarray(with_border(widened, margin).astype(np.float32))
+    line = line.resize(size, Image.Resampling.HAMMING, box)
     return np.asarray(line).clip(0, 1), step
 
 
@@ -654,13 +645,11 @@ def level(line: np.ndarray) -> np.ndarray:
         return line
     slope = both / horizontal  # of the regression of rows on columns
     drop = math.ceil(abs(slope) * line.shape[1] / 2)
-    levelled = Image.fromarray(line.astype(np.float32)).transform(
-        (line.shape[1], len(line) + 2 * drop),
-        Image.Transform.AFFINE,
-        (1, 0, 0, slope, 1, -slope * line.shape[1] / 2 - drop),
-        Image.Resampling.BILINEAR,
-    )
-    levelled = np.asarray(levelled)
+    size = line.shape[1], len(line) + 2 * drop
+    matrix = 1, 0, 0, slope, 1, -slope * line.shape[1] / 2 - drop
+    image = Image.fromarray(line.astype(np.float32))
+    image = image.transform(size, Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR)
+    levelled = np.asarray(image)
     rows = np.flatnonzero((levelled > EDGE_LEVEL).any(1))
     if not len(rows):  # a hair, that resampling has made faint
         return line

@@ -53,9 +53,9 @@ WHITE = Image.new("L", (280, 280), 255)
 SEVEN = draw_seven()
 
 
-def as_rgba(ink):
-    """SEVEN as ink of one colour on a transparent canvas."""
-    return Image.merge("RGBA", [*Image.new("RGB", SEVEN.size, ink).split(), ImageOps.invert(SEVEN)])
+def as_rgba(ink: str, drawn: Image.Image = SEVEN) -> Image.Image:
+    """A drawing as ink of one colour on a transparent canvas."""
+    return Image.merge("RGBA", [*Image.new("RGB", drawn.size, ink).split(), ImageOps.invert(drawn)])
 
 
 CROPPED = SEVEN.crop(ImageOps.invert(SEVEN).getbbox())
@@ -67,8 +67,8 @@ IMAGES = {
     "palette": SEVEN.convert("RGB").quantize(8),
     "16-bit": Image.fromarray(LEVELS.astype(np.uint16) * 257),
     "float": Image.fromarray(LEVELS.astype(np.float32) / 255),
-    "black ink on transparent": as_rgba("black"),
     "white ink on transparent": as_rgba("white"),
+    "faint ink on transparent": as_rgba("black", Image.eval(SEVEN, lambda level: 150 + level // 3)),
     "red on green": ImageOps.colorize(SEVEN, "red", "green"),
     "small, in a corner": draw_seven(scale=0.3, shift=(180, 10), pen=4),
     "large canvas": draw_seven(side=3000, scale=9, pen=126),
@@ -77,7 +77,7 @@ IMAGES = {
     "dark frame around it": ImageOps.expand(SEVEN, 12, fill=0),
     "small scan, cropped": CROPPED.resize((13, 16)),
     "array (1, H, W) bool": LEVELS[None] > 127,
-    "tensor (3, H, W)": torch.from_numpy(LEVELS.copy()).expand(3, 280, 280),
+    "tensor (3, H, W)": torch.tensor(LEVELS / 255).bfloat16().requires_grad_().expand(3, -1, -1),
 }
 
 

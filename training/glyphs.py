@@ -1,7 +1,7 @@
 """Characters that can be drawn in any size with any pen: how far each pixel is from their edges.
 
 glyphs = make_glyphs(images, count=4000, seed=42)
-coverage = glyphs[0].draw(height=40, pen=5, rng=rng)  # (h, w) float32 0-1
+coverage = glyphs[0].draw(height=40, pen=5, rng=rng, shear=0, angle=0)  # (h, w) float32 0-1
 """
 
 import string
@@ -33,12 +33,7 @@ class Glyph(NamedTuple):
     pen: float
 
     def draw(
-        self,
-        height: float,
-        pen: float,
-        rng: np.random.Generator,
-        shear: float = 0.0,
-        angle: float = 0.0,
+        self, height: float, pen: float, rng: np.random.Generator, shear: float, angle: float
     ) -> np.ndarray:
         """The share of each pixel that a pen covers, (h, w) float32 0-1, with a margin.
 
@@ -57,26 +52,19 @@ class Glyph(NamedTuple):
         canvas = np.ceil(np.abs(forward) @ size).astype(int) + 1
         back = np.linalg.inv(forward)
         left, top = size / 2 - back @ canvas / 2
-        distances = Image.fromarray(np.float32(self.distances)).transform(
-            tuple(canvas.tolist()),
-            Image.Transform.AFFINE,
-            (*back[0], left, *back[1], top),
-            Image.Resampling.BILINEAR,
-            fillcolor=-127,
-        )
+        image = Image.fromarray(np.float32(self.distances))
+        how = Image.Transform.AFFINE, (*back[0], left, *back[1], top), Image.Resampling.BILINEAR
+        distances = image.transform(tuple(canvas.tolist()), *how, fillcolor=-127)
         edges = np.asarray(distances) * (scale / STEPS) + (pen - self.pen * scale) / 2
         return (edges + 0.5).clip(0, 1)
 
 
 def make_glyph(ink: np.ndarray) -> Glyph | None:
     """A glyph of ink (H, W) 0-1, or None where there is hardly any."""
-    inside = np.pad(ink > 0.5, MARGIN + 1)
+    inside = ink > 0.5
     if inside.sum() < 20:
         return None
-    rows, columns = ndimage.find_objects(inside.astype(np.uint8))[0]
-    inside = inside[
-        rows.start - MARGIN : rows.stop + MARGIN, columns.start - MARGIN : columns.stop + MARGIN
-    ]
+    inside = np.pad(inside[ndimage.find_objects(inside.astype(np.uint8))[0]], MARGIN)
     within = ndimage.distance_transform_edt(inside)
     distances = within - ndimage.distance_transform_edt(~inside)
     distances -= np.sign(distances) / 2  # an edge lies between two pixels

@@ -83,18 +83,16 @@ def smooth_line(points: np.ndarray, steps: int = 8) -> np.ndarray:
     return line.swapaxes(0, 1).reshape(-1, 2)
 
 
-def draw(
-    strokes: Strokes, pen_width: float, size: int = CANVAS, is_flat: bool = False
-) -> np.ndarray:
-    """Strokes (M, 2) fitted to a canvas -> (size, size) float32 0-1.
+def draw(strokes: Strokes, pen_width: float, is_flat: bool = False) -> np.ndarray:
+    """Strokes (M, 2) fitted to a canvas -> (84, 84) float32 0-1.
 
     The pen has a width in pixels; its strokes end round, or flat.
     """
     points = np.concatenate(strokes)
     low, high = points.min(0), points.max(0)
-    scale = (size - pen_width - 6) / max(*(high - low), 1e-3)
-    offset = (size - (low + high) * scale) / 2
-    image = Image.new("L", (size, size))
+    scale = (CANVAS - pen_width - 6) / max(*(high - low), 1e-3)
+    offset = (CANVAS - (low + high) * scale) / 2
+    image = Image.new("L", (CANVAS, CANVAS))
     pen = ImageDraw.Draw(image)
     for stroke in strokes:
         line = [tuple(point) for point in stroke * scale + offset]

@@ -101,23 +101,21 @@ def make_lines(images: np.ndarray, labels: np.ndarray, count: int, seed: int) ->
     ]
     with Parallel(n_jobs=-1 if len(tasks) > 1 else 1, return_as="generator") as parallel:
         made = list(tqdm(parallel(tasks), "lines", len(tasks), unit_scale=CHUNK))
-    pixels, texts = ([item for chunk in made for item in chunk[n]] for n in range(2))
-    order = np.argsort([line.shape[1] for line in pixels], kind="stable")
-    widths = [pixels[n].shape[1] for n in order]
-    labels = np.full((len(order), LONGEST), -1)
-    for row, n in zip(labels, order, strict=True):
-        row[: len(texts[n])] = texts[n]
+    pairs = sorted((pair for chunk in made for pair in chunk), key=lambda pair: pair[0].shape[1])
+    labels = np.full((count, LONGEST), -1)
+    for row, (_, digits) in zip(labels, pairs, strict=True):
+        row[: len(digits)] = digits
     return Lines(
-        torch.from_numpy(np.hstack([pixels[n] for n in order])),
-        np.cumsum([0, *widths]),
+        torch.from_numpy(np.hstack([line for line, _ in pairs])),
+        np.cumsum([0, *(line.shape[1] for line, _ in pairs)]),
         torch.from_numpy(labels),
     )
 
 
 def make_chunk(
     by_digit: list[np.ndarray], count: int, seed: tuple[int, ...]
-) -> tuple[list[np.ndarray], list[list[int]]]:
-    """Lines (32, W) uint8 and their digits, of glyphs that they share."""
+) -> list[tuple[np.ndarray, list[int]]]:
+    """Lines (32, W) uint8, each with its digits, of glyphs that they share."""
     rng = np.random.default_rng(seed)
     pools: Pools = [[[] for _ in range(SIGN + 1)] for _ in range(2)]
     for number in range(max(SIGN + 1, round(GLYPHS * count))):
@@ -125,13 +123,14 @@ def make_chunk(
         if label == SIGN:
             made = make_glyph(printed(rng.choice(LETTERS), rng)), glyph_by_hand(NON_DIGIT, rng)
         else:
-            image = by_digit[label][rng.integers(len(by_digit[label]))]
+            image = rng.choice(by_digit[label]) if len(by_digit[label]) else np.zeros((28, 28))
             made = glyph_of_image(image), glyph_by_hand(str(label), rng)
         for pool, glyph in zip(pools, made, strict=True):
             if glyph is not None:
                 pool[label].append(glyph)
-    pairs = [make_line(pools, rng) for _ in range(count)]
-    return [line for line, _ in pairs], [digits for _, digits in pairs]
+    # A sample may lack a digit; drawn ones take its place.
+    pools[0] = [own or drawn for own, drawn in zip(*pools, strict=True)]
+    return [make_line(pools, rng) for _ in range(count)]
 
 
 def make_line(pools: Pools, rng: Generator) -> tuple[np.ndarray, list[int]]:
@@ -350,18 +349,16 @@ def finish(ink: np.ndarray, rng: Generator) -> np.ndarray:
         image = Image.fromarray(np.float32(ink))
         ink = np.asarray(image.rotate(angle, Image.Resampling.BILINEAR, expand=True))
     if rng.random() < 0.3:  # a baseline that bends
-        x, height = np.arange(ink.shape[1]), len(ink)
+        x = np.arange(ink.shape[1])
         bend = rng.normal(0, 3) * np.sin(x / HEIGHT * rng.uniform(0.2, 1) + rng.uniform(0, 7))
         ink = np.pad(ink, ((9, 9), (0, 0)))
-        rows = np.arange(height + 18)[:, None] + bend.clip(-9, 9).round().astype(int)
+        rows = np.arange(len(ink))[:, None] + bend.clip(-9, 9).round().astype(int)
         ink = ink[rows.clip(0, len(ink) - 1), x]
-    inside = ndimage.find_objects((ink > EDGE_LEVEL).astype(np.uint8))
-    if not inside:
+    if not (found := Image.fromarray(ink > EDGE_LEVEL).getbbox()):
         return np.zeros((LINE_HEIGHT, LINE_HEIGHT), np.uint8)
-    rows, columns = inside[0]
-    sides = np.array([columns.start, rows.start, columns.stop, rows.stop], float)
-    sides += (rows.stop - rows.start) * rng.uniform(0, 0.12) * rng.random(4) * [-1, -1, 1, 1]
-    size = int((sides[2] - sides[0]) * np.exp(rng.normal(0, 0.12))), rows.stop - rows.start
+    height = found[3] - found[1]
+    sides = found + height * rng.uniform(0, 0.12) * rng.random(4) * [-1, -1, 1, 1]
+    size = int((sides[2] - sides[0]) * np.exp(rng.normal(0, 0.12))), height
     image = Image.fromarray(np.pad(ink, HEIGHT).astype(np.float32))
     box = tuple((sides + HEIGHT).tolist())
     cropped = image.resize((max(size[0], 2), size[1]), Image.Resampling.BILINEAR, box=box)

@@ -47,11 +47,8 @@ def shape(rng: np.random.Generator) -> np.ndarray:
         y = np.r_[y, y[::-1]]
         if rng.random() < 0.3:  # it stands on two legs
             gap, fork = CANVAS * rng.uniform((0.01, 0.1), (0.1, 0.8))
-            between = CANVAS / 2 + np.array([-gap, 0, gap])
-            x, y = (
-                np.insert(x, len(half), between[::-1]),
-                np.insert(y, len(half), (CANVAS, fork, CANVAS)),
-            )
+            x = np.insert(x, len(half), CANVAS / 2 + np.array([gap, 0, -gap]))
+            y = np.insert(y, len(half), (CANVAS, fork, CANVAS))
     else:
         angle, radius = np.linspace(0, 2 * np.pi, 90), np.full(90, 0.3)
         for k in range(1, 7):

@@ -98,10 +98,9 @@ def close_up(glyphs: Sequence[Glyph], rng: Generator) -> tuple[np.ndarray, float
     height = SIZE * rng.uniform(0.5, 0.8)
     pen = height * rng.uniform(0.04, 0.3)
     written, _ = write_row(glyphs, 1, height, rng, SIZE * 0.1, pen)
-    if not (written > 0.5).any():
+    if not (found := Image.fromarray(written > 0.5).getbbox()):
         return written, pen
-    rows, columns = ndimage.find_objects((written > 0.5).astype(np.uint8))[0]
-    sides = np.array([columns.start, rows.start, columns.stop, rows.stop], float)
+    sides = np.array(found, float)
     sides += rng.uniform(-0.04, 0.1, 4) * (sides[2:] - sides[:2]).max() * OUTWARD
     image = Image.fromarray(np.pad(written, SIZE // 4))
     box = tuple((sides + SIZE // 4).tolist())
@@ -245,10 +244,8 @@ FORMS = {ruled: 0.14, squared: 0.14, margin_line: 0.38, box_around: 0.14, cells:
 def draw_lines(rng: Generator, kinds: dict, writing: np.ndarray) -> np.ndarray:
     """Lines of one of these kinds, in a pen of their own, (SIZE, SIZE) 0-1."""
     kind = rng.choice(list(kinds), p=list(kinds.values()))
-    box = np.array([0.3, 0.3, 0.7, 0.7])
-    if found := ndimage.find_objects((writing > 0.3).astype(np.uint8)):
-        rows, columns = found[0]
-        box = np.array([columns.start, rows.start, columns.stop, rows.stop]) / SIZE
+    found = Image.fromarray(writing > 0.3).getbbox()
+    box = np.array(found) / SIZE if found else np.array([0.3, 0.3, 0.7, 0.7])
     image = Image.new("L", (SIZE * FINER, SIZE * FINER))
     width = max(1, round(FINER * np.exp(rng.normal(np.log(1.2), 0.6))))
     lines = kind(box, rng)
@@ -346,8 +343,8 @@ def fold(scene: np.ndarray, rng: Generator) -> np.ndarray:
     distance = distance_to_line(rng.uniform(0.1, 0.9, 2), angle)
     # Of one brightness, or bright on one side and dark on the other.
     ridge = np.exp(-np.abs(distance) / width) * np.sign(distance + rng.choice([0, 1]))
-    light = 1 + rng.uniform(-0.15, 0.15) * ridge + rng.uniform(0, 0.1) * np.sign(distance)
-    return lit(scene, light)
+    scene[:3] *= 1 + rng.uniform(-0.15, 0.15) * ridge + rng.uniform(0, 0.1) * np.sign(distance)
+    return scene
 
 
 def uneven_light(scene: np.ndarray, rng: Generator) -> np.ndarray:
@@ -357,7 +354,8 @@ def uneven_light(scene: np.ndarray, rng: Generator) -> np.ndarray:
     light = light * (1 - darkest * half_plane(rng, rng.uniform(0.2, 0.6)))
     if rng.random() < 0.3:
         light = light * (1 - rng.uniform(0, 1.2) * ((X - 0.5) ** 2 + (Y - 0.5) ** 2))
-    return lit(scene, light)
+    scene[:3] *= light
+    return scene
 
 
 def shadow(scene: np.ndarray, rng: Generator) -> np.ndarray:
@@ -367,13 +365,7 @@ def shadow(scene: np.ndarray, rng: Generator) -> np.ndarray:
         shade = half_plane(rng, softness)
         if rng.random() < 0.4:
             shade = shade * half_plane(rng, softness)
-        scene = lit(scene, 1 - rng.uniform(0.1, 0.75) * shade)
-    return scene
-
-
-def lit(scene: np.ndarray, light: np.ndarray) -> np.ndarray:
-    """A scene in light (SIZE, SIZE)."""
-    scene[:3] *= light
+        scene[:3] *= 1 - rng.uniform(0.1, 0.75) * shade
     return scene
 
 
@@ -408,17 +400,9 @@ def straightened(scene: np.ndarray, rng: Generator) -> np.ndarray:
     cosine, sine = np.cos(angle) / zoom, np.sin(angle) / zoom
     shift = SIZE / 2 * (1 - cosine - sine), SIZE / 2 * (1 - cosine + sine)
     matrix = cosine, sine, shift[0], -sine, cosine, shift[1]
-    rotated = [
-        layer.transform(
-            layer.size,
-            Image.Transform.AFFINE,
-            matrix,
-            Image.Resampling.BILINEAR,
-            fillcolor=float(colour),
-        )
-        for layer, colour in zip(layers_of(scene), [*fill, 0, 0], strict=True)
-    ]
-    return np.stack(rotated)
+    how = Image.Transform.AFFINE, matrix, Image.Resampling.BILINEAR
+    layers = zip(map(Image.fromarray, scene), [*fill, 0, 0], strict=True)
+    return np.stack([x.transform(x.size, *how, fillcolor=float(colour)) for x, colour in layers])
 
 
 def pasted(scene: np.ndarray, rng: Generator) -> np.ndarray:
@@ -429,7 +413,7 @@ def pasted(scene: np.ndarray, rng: Generator) -> np.ndarray:
     size = SIZE - left - right, SIZE - top - bottom
     page = np.zeros_like(scene)
     page[:3] = flat_colour(rng)[:, None, None]
-    smaller = [layer.resize(size, Image.Resampling.BOX) for layer in layers_of(scene)]
+    smaller = [layer.resize(size, Image.Resampling.BOX) for layer in map(Image.fromarray, scene)]
     page[:, top : SIZE - bottom, left : SIZE - right] = np.stack(smaller)
     return page
 
@@ -455,11 +439,6 @@ def as_jpeg(image: Image.Image, rng: Generator) -> Image.Image:
 
 AFTERWARDS = {straightened: 0.12, pasted: 0.12, low_resolution: 0.2}
 ENLARGING = [Image.Resampling.BILINEAR, Image.Resampling.BICUBIC, Image.Resampling.NEAREST]
-
-
-def layers_of(scene: np.ndarray) -> list[Image.Image]:
-    """Each layer of a scene as an image."""
-    return [Image.fromarray(layer) for layer in scene]
 
 
 def flat_colour(rng: Generator) -> np.ndarray:

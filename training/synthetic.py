@@ -72,25 +72,23 @@ def make_image(
         seed: The same seed makes the same image.
         processor: Frames it.
     """
-
-    def frame(pixels: np.ndarray) -> np.ndarray:
-        return np.uint8(processor.frame(np.float32(pixels)) * 255 + 0.5)
-
     rng = np.random.default_rng(seed)
+    frame = processor.frame_part if kind == "cut" else processor.frame
     for _ in range(ATTEMPTS):
         label = int(digits[0])
         if kind == "cut":
-            framed = np.uint8(processor.frame_part(cut_digit(digits, images, rng)) * 255 + 0.5)
+            made = cut_digit(digits, images, rng)
         elif kind == "several":
-            framed, label = frame(several_digits(digits, images, rng)), NON_DIGIT_LABEL
+            made, label = several_digits(digits, images, rng), NON_DIGIT_LABEL
         elif kind == "non_digits":
-            framed, label = frame(random_non_digit(rng)), NON_DIGIT_LABEL
+            made, label = random_non_digit(rng), NON_DIGIT_LABEL
         elif kind == "corrupted":
-            framed = frame(corrupted(np.float32(images[0]) / 255, rng))
+            made = corrupted(np.float32(images[0]) / 255, rng)
         elif rng.random() < PRINTED_SHARE:
-            framed = frame(printed(str(label), rng))
+            made = printed(str(label), rng)
         else:
-            framed = frame(handwritten_digit(label, rng))
+            made = handwritten_digit(label, rng)
+        framed = np.uint8(frame(np.float32(made)) * 255 + 0.5)
         if framed.any():
             break
     return framed, label

@@ -46,7 +46,6 @@ function show() {
   for (const [i, digit] of digits.length > 1 ? digits.entries() : []) {
     if (!isColumn && digit.line > digits[Math.max(i - 1, 0)].line) tiles.appendChild(document.createElement("hr"));
     const tile = tiles.appendChild(document.createElement("button"));
-    tile.type = "button";
     tile.ariaLabel = spoken(digit.label, confidence(digit));
     tile.innerHTML = `<canvas></canvas><b>${digit.label}</b>${percent(confidence(digit))}`;
     tile.addEventListener("click", () => choose(digits, (picked = { text, i }).i));

@@ -1,7 +1,6 @@
 """The parts of the page: each a `gr.HTML` of its own file of HTML and of JavaScript."""
 
 import base64
-import copy
 from pathlib import Path
 
 import gradio as gr
@@ -69,8 +68,7 @@ class Inside(Component):
     """Shows its value, a digit's `seen` and the one of `lines` that holds it, while it is open."""
 
     def __init__(self, model: PreTrainedModel):
-        own = copy.deepcopy(model)  # hooks would see the answers' passes, too
-        traced = batched(lambda digits: trace(own, np.stack(digits)), BUSY)
+        traced = batched(lambda digits: trace(model, np.stack(digits)), BUSY)
 
         async def look(seen: object) -> dict:
             try:

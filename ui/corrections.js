@@ -13,7 +13,6 @@ function takeCorrections(shown) {
   for (const row of element.querySelectorAll(".bars li")) {
     const label = row.dataset.digit ?? "none";
     const button = document.createElement("button");
-    button.type = "button";
     if (label !== "none") button.innerHTML = `<span class="ears">This is ${named(label).split(" ")[0]}</span>`;
     button.append(...row.childNodes);
     button.addEventListener("click", () => correct(label));
@@ -80,4 +79,3 @@ function takeCorrections(shown) {
   document.addEventListener("visibilitychange", () => document.hidden && settle());
   return tell;
 }
-

@@ -78,10 +78,9 @@ class CorrectionStore:
         file = self.folder / label / f"{sha256(pixels).hexdigest()[:16]}.png"
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            is_new = not file.exists()
-            if is_new and len(os.listdir(file.parent)) >= PER_LABEL:
-                return f"There are {PER_LABEL:,} images of this label already. Thank you."
-            if is_new:
+            if is_new := not file.exists():
+                if len(os.listdir(file.parent)) >= PER_LABEL:
+                    return f"There are {PER_LABEL:,} images of this label already. Thank you."
                 self._save(pixels, file)
             # What this session has said before of the same image goes, unless another says it, too.
             before = self.own.pop((session, pixels), None)

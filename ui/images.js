@@ -29,7 +29,7 @@ async function load(url, canvas) {
   const scale = Math.min(canvas.width / source.width, canvas.height / source.height);
   const [width, height] = [source.width * scale, source.height * scale];
   const [left, top] = [(canvas.width - width) / 2, (canvas.height - height) / 2];
-  const colour = meanColour(source, { width: source.width, height: source.height });
+  const colour = meanColour(source, source);
   const paper = isDark(colour) ? `rgb(${colour})` : "white"; // the pen is seen beside it, too
   return { source, left, top, width, height, paper };
 }
@@ -59,4 +59,3 @@ function takeImages(put) {
     element.querySelector(".sheet").scrollIntoView({ block: "nearest" }); // on a phone the examples lie below
   });
 }
-

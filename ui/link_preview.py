@@ -45,8 +45,7 @@ class LinkPreview:
 
     def tags(self, request: Request) -> bytes:
         """The tags, with the addresses by which the visitor sees the page and the image."""
-        root_path = request.scope.get("root_path")
-        url = get_root_url(request, route_path="/", root_path=root_path)
-        values = self.texts | {"type": "website", "url": url, "image": url.rstrip("/") + IMAGE_PATH}
+        url = get_root_url(request, "/", request.scope.get("root_path"))
+        values = self.texts | {"type": "website", "url": url, "image": url + IMAGE_PATH}
         og = [f'<meta property="og:{name}" content="{escape(v)}">' for name, v in values.items()]
         return "".join([*og, '<meta name="twitter:card" content="summary_large_image">']).encode()

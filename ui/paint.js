@@ -13,4 +13,3 @@ function paint(canvas, levels = "", { count = 1, side = 28, height = side, colou
     canvas.getContext("2d").putImageData(new ImageData(map, side), left, top);
   }
 }
-

@@ -68,10 +68,8 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
         for digit in result.digits
         if resting
     ]
-    maps = chain.from_iterable(
-        saliency_maps(read.model, torch.from_numpy(np.array(studied[n : n + MAPS_AT_ONCE])))
-        for n in range(0, len(studied), MAPS_AT_ONCE)
-    )
+    batches = torch.from_numpy(np.array(studied)).split(MAPS_AT_ONCE)
+    maps = chain.from_iterable(saliency_maps(read.model, batch) for batch in batches)
     for index, (ink, size, resting, result) in found.items():
         boxes = [
             ((digit.box * ink["scale"] + np.tile(ink["corner"], 2)) / np.tile(size, 2)).tolist()

@@ -36,21 +36,18 @@ def saliency_maps(model: PreTrainedModel, pixel_values: torch.Tensor) -> np.ndar
 
 
 def trace(model: PreTrainedModel, digits: np.ndarray) -> list[dict]:
-    """What the layers make of digits (B, 28, 28) uint8, by forward hooks: for each digit a dict.
+    """What the layers make of digits (B, 28, 28) uint8: for each digit a dict.
 
     levels   of each stage the feature maps, highest mean first, and the values of the dense layer:
              0-255 of the layer's maximum, in base64
     outputs  ten logits
     """
-    layers = []
-    hooks = [
-        layer.register_forward_hook(lambda *passed: layers.append(passed[-1].relu()))
-        for layer in (*model.stages, model.dense)
-    ]
+    layers, maps = [], torch.from_numpy(digits)[:, None] / 255
     with torch.inference_mode():
-        logits = model(torch.from_numpy(digits)[:, None] / 255).logits
-    for hook in hooks:
-        hook.remove()
+        for stage in model.stages:
+            layers.append(maps := stage(maps))
+        layers.append(model.dense(model.flatten(maps)).relu())
+        logits = model.classifier(layers[-1])
 
     def encode(layer: torch.Tensor) -> str:
         if layer.ndim == 3:

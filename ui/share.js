@@ -58,4 +58,3 @@ function offerSharing(canvas, drawn) {
   menu.addEventListener("toggle", () => (status.textContent = ""));
   return () => menu.popover && menu.matches(":popover-open"); // older browsers have none
 }
-

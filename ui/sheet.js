@@ -22,6 +22,7 @@ let strokes = []; // {ink, points}: a colour, and [x, y] each
 let states = [[null, []]]; // of the two, for Undo and Redo
 let now = 0; // the number of the state that is seen
 let coming = null; // the last point of a stroke that began beside the sheet and has not reached it
+let pointer = null; // the id of the mouse, pen or finger that draws, or comes
 let drawing = false;
 let example = ""; // of a digit that the sheet writes by itself, until it is touched: "growing" or "whole"
 let inputs = 0; // counts all but a stroke's growth: an answer to an older count is late
@@ -81,11 +82,12 @@ function clear() {
 
 // What is sent: the ink with a margin around it, or the image, as small as it can be read well
 function region() {
-  const [xs, ys] = [0, 1].map((axis) => strokes.flatMap(({ points }) => points.map((point) => point[axis])));
-  const left = Math.min(image?.left ?? Infinity, Math.min(...xs) - MARGIN);
-  const top = Math.min(image?.top ?? Infinity, Math.min(...ys) - MARGIN);
-  const right = Math.max(image ? image.left + image.width : -Infinity, Math.max(...xs) + MARGIN);
-  const bottom = Math.max(image ? image.top + image.height : -Infinity, Math.max(...ys) + MARGIN);
+  let [left, top] = image ? [image.left, image.top] : [Infinity, Infinity];
+  let [right, bottom] = image ? [left + image.width, top + image.height] : [-Infinity, -Infinity];
+  for (const [x, y] of strokes.flatMap(({ points }) => points.map(nearest))) {
+    [left, right] = [Math.min(left, x - MARGIN), Math.max(right, x + MARGIN)];
+    [top, bottom] = [Math.min(top, y - MARGIN), Math.max(bottom, y + MARGIN)];
+  }
   return { left, top, width: right - left, height: bottom - top };
 }
 
@@ -166,13 +168,15 @@ function begin(event, point) {
 
 document.addEventListener("pointerdown", (event) => {
   if (event.button !== 0 || !event.isPrimary) return; // a second finger, a resting palm
+  if (drawing && event.pointerId !== pointer) return; // a finger beside a pen
   if (isSharing()) return; // this closes the menu
   const point = place(event);
+  pointer = event.pointerId;
   if (event.target === canvas) begin(event, point);
   else if (isOn(point, AROUND) && !event.target.closest("a, button, summary")) coming = point;
 });
 document.addEventListener("pointermove", (event) => {
-  if (!(drawing || coming) || !event.isPrimary) return;
+  if (!(drawing || coming) || event.pointerId !== pointer) return;
   const between = event.getCoalescedEvents?.() ?? [];
   for (const passed of between.length ? between : [event]) {
     const point = place(passed);
@@ -186,7 +190,7 @@ document.addEventListener("pointermove", (event) => {
 });
 for (const end of ["pointerup", "pointercancel"])
   document.addEventListener(end, (event) => {
-    if (!event.isPrimary) return;
+    if (event.pointerId !== pointer) return;
     coming = null;
     if (!drawing) return;
     drawing = false;
