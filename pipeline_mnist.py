@@ -29,7 +29,7 @@ SIDES = ("xmin", "ymin", "xmax", "ymax")  # of a box
 EDGE_LEVEL = 0.25  # of full ink: where a stroke ends
 AROUND = np.ones((3, 3))  # a pixel and its eight neighbours
 SPECK_SHARE = 0.02  # of the largest part's area: smaller parts are dirt
-ONE_DIGIT = 0.99  # from this confidence on, all ink is one digit
+ONE_PART, ONE_DIGIT = 0.95, 0.99  # from this confidence on, ink in one part, or in more, is a digit
 WIDEST = 1.5  # heights: no digit is so wide, and wider ink is read as a line at once
 SURE_DIGIT = 0.9  # a rotated reading counts above this geometric mean of its score over digits
 MIN_PARTS = 4  # ink in so many parts is more than one digit: lines, maybe rotated ones
@@ -114,10 +114,13 @@ class NumberRecognitionPipeline(Pipeline):
 
         inked = [n for n in range(len(inks)) if len(parts[n])]
         read_alone([n for n in inked if may_be_digit(parts[n])])
-        rest = [n for n in inked if n not in alone or alone[n].score < ONE_DIGIT]
+        least = [ONE_PART if len(boxes) == 1 else ONE_DIGIT for boxes in parts]
+        rest = [n for n in inked if n not in alone or alone[n].score < least[n]]
         lines = {n: self.find_lines(inks[n]) for n in rest}
         self.read_lines([*chain(*lines.values())])
-        self.find_lone_digits([line for line in chain(*lines.values()) if not line.digits])
+        self.find_lone_digits(
+            [line for each in lines.values() if len(each) > 1 for line in each if not line.digits]
+        )
         several = [each for each in lines.values() if sum(len(line.digits) for line in each) > 1]
         self.classify_digits([*chain(*several)])
         readings = [self.join(lines.get(n, [])) for n in range(len(inks))]

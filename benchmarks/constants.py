@@ -30,7 +30,7 @@ LEFT_OUT = (  # the values at which constants do nothing
     (processing, np.inf, "FRAMED_CONTRAST MIN_BACKGROUND MAX_UNEVEN ENCLOSED FORM_SHARE FULL_BAR"),
     (processing, np.inf, "EVEN RULE_LENGTH POINT_LENGTH LONG"),
     (numbers, 0, "SPECK_SHARE SURE_DIGIT LOW"),
-    (numbers, np.inf, "ONE_DIGIT WIDEST MIN_PARTS DIGIT_HEIGHT NEAR"),
+    (numbers, np.inf, "ONE_PART ONE_DIGIT WIDEST MIN_PARTS DIGIT_HEIGHT NEAR"),
 )
 
 
