@@ -76,7 +76,8 @@ def test_numbers_are_read(read, write, gap, least):
     rng = np.random.default_rng(0)
     numbers = ["".join(map(str, rng.integers(0, 10, 2 + i % 4))) for i in range(30)]
     images = [write(number, gap, skip=i % 8)[0] for i, number in enumerate(numbers)]
-    images[::2] = [image.crop(ImageOps.invert(image).getbbox()) for image in images[::2]]
+    if gap > 0:
+        images[::2] = [image.crop(ImageOps.invert(image).getbbox()) for image in images[::2]]
     answers = [result["number"].replace(" ", "") for result in read(images, batch_size=8)]
     assert sum(map(str.__eq__, answers, numbers)) >= least
 
