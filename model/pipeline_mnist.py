@@ -92,7 +92,7 @@ class NumberRecognitionPipeline(Pipeline):
         is_in_doubt |= len(reading.ignored) > count  # or most of it was not read
         # A number in one line, though in doubt, has its digits side by side.
         is_one_number = count > 1 and reading.digits[-1].line == 0
-        if not is_in_doubt or is_one_number or len(large_parts(ink)) < MIN_PARTS:
+        if not is_in_doubt or is_one_number or len(large_parts(find_parts(ink))) < MIN_PARTS:
             return False
         rotated = self.read([np.rot90(ink, turn) for turn in (1, 3)])
         return any(len(r.digits) > max(count, 1) and r.share > SURE_DIGIT for r in rotated)
@@ -104,7 +104,8 @@ class NumberRecognitionPipeline(Pipeline):
         are a non-digit. Where it is not sure, another pass reads the lines, and a third classifies
         the digits in them.
         """
-        parts = [large_parts(ink) for ink in inks]
+        labelled = [find_parts(ink) for ink in inks]
+        parts = [large_parts(labels) for labels in labelled]
         alone: dict[int, Digit] = {}
 
         def read_alone(indices: list[int]) -> None:
@@ -116,7 +117,7 @@ class NumberRecognitionPipeline(Pipeline):
         read_alone([n for n in inked if may_be_digit(parts[n])])
         least = [ONE_PART if len(boxes) == 1 else ONE_DIGIT for boxes in parts]
         rest = [n for n in inked if n not in alone or alone[n].score < least[n]]
-        lines = {n: self.find_lines(inks[n]) for n in rest}
+        lines = {n: self.find_lines(inks[n], labelled[n]) for n in rest}
         self.read_lines([*chain(*lines.values())])
         self.find_lone_digits(
             [line for each in lines.values() if len(each) > 1 for line in each if not line.digits]
@@ -130,11 +131,11 @@ class NumberRecognitionPipeline(Pipeline):
                 readings[n].digits, readings[n].score = [digit], digit.score
         return readings
 
-    def find_lines(self, ink: np.ndarray) -> list["Line"]:
-        """The lines of (H, W) ink, framed for the network; none if it reads none."""
+    def find_lines(self, ink: np.ndarray, parts: np.ndarray) -> list["Line"]:
+        """The lines of (H, W) ink in parts, framed for the network; none if it reads none."""
         if self.model.line_network is None or ink.shape == (IMAGE_SIZE, IMAGE_SIZE):
             return []
-        lines = find_lines(ink)
+        lines = find_lines(ink, parts)
         for line in lines:
             line.pixels, line.step = self.image_processor.frame_line(line.ink)
         return lines
@@ -390,9 +391,13 @@ class Line:
         return float((-loss).exp())
 
 
-def find_lines(ink: np.ndarray) -> list[Line]:
-    """The rows of what may be digits in (H, W) ink, from top to bottom."""
-    parts, count = ndimage.label(ink > EDGE_LEVEL, AROUND)
+def find_parts(ink: np.ndarray) -> np.ndarray:
+    """The parts of (H, W) ink, numbered from 1 on, 0 elsewhere: (H, W) int."""
+    return ndimage.label(ink > EDGE_LEVEL, AROUND)[0]
+
+
+def find_lines(ink: np.ndarray, parts: np.ndarray) -> list[Line]:
+    """The rows of what may be digits in (H, W) ink, in these parts, from top to bottom."""
     boxes, kept = bounds(parts), without_specks(parts)
     if not 0 < np.count_nonzero(kept) <= MOST_PARTS:
         return []
@@ -407,7 +412,7 @@ def find_lines(ink: np.ndarray) -> list[Line]:
     while (further := meet.astype(np.float32) @ meet > 0).sum() > meet.sum():
         meet = further  # by way of others
     firsts, line_of_tall = np.unique(meet.argmax(1), return_inverse=True)
-    line_of = np.full(count, -1)
+    line_of = np.full(len(boxes), -1)
     line_of[tall] = line_of_tall
     for part in np.flatnonzero(kept & ~tall):
         left, top, right, bottom = boxes[part]
@@ -491,9 +496,8 @@ def without_specks(parts: np.ndarray) -> np.ndarray:
     return areas > SPECK_SHARE * areas.max(initial=0)
 
 
-def large_parts(ink: np.ndarray) -> np.ndarray:
-    """The boxes (n, 4) of the parts of (H, W) ink, without specks."""
-    parts, _ = ndimage.label(ink > EDGE_LEVEL, AROUND)
+def large_parts(parts: np.ndarray) -> np.ndarray:
+    """The boxes (n, 4) of parts in (H, W), without specks."""
     return bounds(parts)[without_specks(parts)]
 
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from image_processing_mnist import frame_line
-from pipeline_mnist import COLUMN, PADDING, find_lines
+from pipeline_mnist import COLUMN, PADDING, find_lines, find_parts
 from training.lines import Lines, make_lines
 from training.trainer import line_loss
 
@@ -56,7 +56,7 @@ def test_the_ink_is_divided_by_the_columns_and_the_rest_is_ignored():
     ink[72:80, 130:138] = 1
     ink[92:95, 10:240] = 1
     ink[5:7, 290:292] = 1  # dirt
-    (line,) = find_lines(ink)
+    (line,) = find_lines(ink, find_parts(ink))
     _, line.step = frame_line(line.ink)
     middles = (np.array([25, 85, 165]) - line.corner[0]) / line.step
     columns = np.rint((middles + PADDING) / COLUMN - 0.5).astype(int)

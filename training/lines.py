@@ -19,7 +19,7 @@ from scipy import ndimage
 from tqdm import tqdm
 
 from image_processing_mnist import EDGE_LEVEL, LINE_HEIGHT, frame_line
-from pipeline_mnist import COLUMN, PADDING, find_lines
+from pipeline_mnist import COLUMN, PADDING, find_lines, find_parts
 from training.glyphs import Glyph, glyph_by_hand, glyph_of_image, make_glyph
 from training.handwriting import NON_DIGIT
 from training.non_digits import random_non_digit
@@ -239,7 +239,7 @@ def cut_digit(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndar
     """
     pool, order = glyphs_of(digits, images, rng), rng.permutation(3)
     ink, _, ends = write_digits(digits[order].tolist(), [pool, pool], rng)
-    lines = find_lines(ink)
+    lines = find_lines(ink, find_parts(ink))
     if len(lines) != 1:
         return np.zeros((1, 1), np.float32)
     (line,) = lines
