@@ -117,7 +117,7 @@ def test_several_lines_are_read_from_top_to_bottom(read, write):
         assert [digit["line"] for digit in result["digits"]] == [0] * 4 + [1] * 2 + [2] * 5
 
 
-@pytest.mark.parametrize("silence", [0, 50], ids=["", "where the line network finds none"])
+@pytest.mark.parametrize("silence", [0, 50], ids=["both", "classifier alone"])
 def test_a_column_of_digits_is_not_one_digit(read, write, monkeypatch, silence):
     bias = read.model.line_network.classifier.bias
     monkeypatch.setattr(bias, "data", bias + silence * torch.eye(11)[10])
