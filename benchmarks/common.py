@@ -8,7 +8,6 @@ import httpx
 from PIL import Image, ImageDraw, ImageOps
 
 from scripts.strokes import FIVE, encode, smooth
-from training.data import MnistDataset, load_splits, to_tensors
 
 DATASET = ("ylecun/mnist", "MNIST on the Hub or in a local folder")
 SHEET_URL = "/gradio_api/component_server/"
@@ -21,15 +20,15 @@ SENT_HEIGHT = 112
 def parse(about: str, **options: tuple) -> argparse.Namespace:
     """The command line of a benchmark, whose docstring is `about`.
 
-    Of each option the default, whose type its value has, and a help text. False makes a flag, and a
-    list takes several words.
+    Of each option the default (False for a flag, a list for several words), and a help text.
     """
     parser = argparse.ArgumentParser(description=about.splitlines()[0])
     for name, (default, text) in options.items():
         kind = {"type": type(default)}
         if isinstance(default, bool | list):
             kind = {"nargs": "+"} if default else {"action": "store_true"}
-        parser.add_argument(f"--{name}", default=default, help=f"{text} (%(default)s)", **kind)
+        told = f"{text} (%(default)s)" if default and default != [""] else text
+        parser.add_argument(f"--{name}", default=default, help=told, **kind)
     return parser.parse_args()
 
 
@@ -45,11 +44,6 @@ def print_head(*names: object) -> str:
     head, line = print_row(*names), f"|---{'|---:' * (len(names) - 1)}|"
     print(line)
     return f"{head}\n{line}"
-
-
-def load_mnist(dataset_name: str, split: str) -> MnistDataset:
-    """The images and labels of a split, `train` or `test`."""
-    return to_tensors(load_splits(dataset_name)[split], "image", "label")
 
 
 def data_url(png: bytes) -> str:

@@ -71,16 +71,12 @@ def main() -> None:
         for name in names.split():
             with patch.object(module, name, value):
                 after = are_read()
-            lost = {row: before[row].sum() - after[row].sum() for row in images}
-            row = max(lost, key=lost.get)
-            print_row(
-                f"`{name}` {getattr(module, name):.3g}",
-                value,
-                sum(np.count_nonzero(before[row] & ~after[row]) for row in images),
-                sum(np.count_nonzero(after[row] & ~before[row]) for row in images),
-                max(lost[row], 0),
-                f"{row}: {before[row].sum()} of {len(before[row])}",
-            )
+            lost = sum(np.count_nonzero(before[row] & ~after[row]) for row in images)
+            gained = sum(np.count_nonzero(after[row] & ~before[row]) for row in images)
+            fewer = {row: before[row].sum() - after[row].sum() for row in images}
+            row = max(fewer, key=fewer.get)
+            worst = max(fewer[row], 0), f"{row}: {before[row].sum()} of {len(before[row])}"
+            print_row(f"`{name}` {getattr(module, name):.3g}", value, lost, gained, *worst)
 
 
 if __name__ == "__main__":

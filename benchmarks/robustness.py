@@ -33,7 +33,7 @@ from benchmarks.mnist_c import CORRUPTIONS
 from benchmarks.sheets import KINDS, NO_DIGIT, empty, glare
 from image_processing_mnist import MnistImageProcessor
 from modeling_mnist import load_pretrained
-from training.data import carve_validation
+from training.data import carve_validation, load_splits, to_tensors
 from training.errors import told_by
 from training.evaluation import expected_calibration_error
 from training.model_card import BENCHMARK_FILE, write_model_card
@@ -78,7 +78,8 @@ def load(options: Namespace) -> tuple[np.ndarray, np.ndarray, PreTrainedModel, M
     And their labels (N,) int64, the model and its image processor.
     """
     share, name = options.train_val_split, options.model_name_or_path
-    mnist = common.load_mnist(options.dataset_name, "train" if share else "test")
+    split = load_splits(options.dataset_name)["train" if share else "test"]
+    mnist = to_tensors(split, "image", "label")
     if share:
         _, mnist = carve_validation(mnist, share, options.seed)
     parts = load_pretrained(name), MnistImageProcessor.from_pretrained(name)

@@ -7,6 +7,7 @@ they are, photographed, and on a form with a rule below and points between; and 
 Number i of a row is made with a generator seeded by i, so that every run prints the same.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from functools import partial
@@ -36,6 +37,7 @@ from training.model_card import NUMBERS_FILE, write_model_card
 
 LENGTHS = (1, 2, 3, 5, 10)
 GAPS = ("apart", "touching", "one a line")
+PAPER = "a folder of images of numbers, with which the names of the files begin"
 
 
 def on_a_form(ink: Image.Image, rng: Generator) -> Image.Image:
@@ -107,11 +109,11 @@ def measure(results: list[dict], true: list[str]) -> dict[str, float]:
     }
 
 
-def print_numbers(readers: list[Callable], rows: list[tuple], count: int) -> list[str]:
+def print_numbers(readers: list[Callable], rows: list[tuple], count: int, paper: str) -> list[str]:
     """Print the table of numbers, by length and what is between their digits.
 
     A row has a name, what to make of the ink, and what `compose` takes as digits; count is of each
-    length. Gives the table's head and the rows over all lengths.
+    length. `paper` is a folder or "". Gives the table's head and the rows over all lengths.
     """
     seeds = [f"{len(readers)} seeds"] if len(readers) > 1 else []
     columns = [*measure([{"number": "1", "score": 1}], ["1"]), *seeds]
@@ -125,13 +127,17 @@ def print_numbers(readers: list[Callable], rows: list[tuple], count: int) -> lis
 
     for (name, kind, digits), gap in product(rows, GAPS):
         results, true = [], []
-        for length in LENGTHS[gap != "apart" :]:
+        for length in LENGTHS if gap == "apart" else LENGTHS[1:]:
             for seed in tqdm(range(count), leave=False):
                 image, number = compose(kind, length, gap, seed, digits)
                 results.append([read(image) for read in readers])
                 true.append(number)
             add(f"{name}, {length} digits, {gap}", results[-count:], true[-count:])
         lines.append(add(f"{name}, {gap}", results, true))
+    if paper:
+        files = sorted(Path(paper).glob("[0-9]*.*"))
+        results = [[read(str(file)) for read in readers] for file in tqdm(files, leave=False)]
+        lines.append(add("paper", results, [re.match(r"\d+", file.name)[0] for file in files]))
     return lines
 
 
@@ -165,21 +171,21 @@ def print_times(read: Callable, classify: Callable, digits: tuple, drawings: int
 
 
 def main() -> None:
-    options = parse(__doc__, **MODEL, **CARD, max_samples=(200, "images of a row"))
-    if options.update_card and (options.train_val_split or not options.pen_digits_file):
-        sys.exit("--update_card takes the whole table: give --pen_digits_file, and no split.")
+    options = parse(__doc__, **MODEL, **CARD, max_samples=(200, "of a row"), paper=("", PAPER))
+    folder, pen_file = Path(options.model_name_or_path), options.pen_digits_file
+    if options.update_card and (options.train_val_split or not pen_file or not folder.is_dir()):
+        sys.exit("--update_card takes --pen_digits_file, no split, and a model in a local folder.")
     torch.set_num_threads(1)
     *mnist, model, processor = robustness.load(options)
     mnist_lines = (lambda digit, _: middle_line(digit), *mnist)
     rows = [(name, kind, mnist_lines) for name, kind in KINDS.items()]
-    if pen_file := options.pen_digits_file:
+    if pen_file:
         rows.append(("UCI pen digits", KINDS["drawing"], (tablet_line, *load_pen_digits(pen_file))))
     models = [model, *map(load_pretrained, filter(None, options.other_seeds))]
     parts = {"image_processor": processor, "device": "cpu"}
     readers = [NumberRecognitionPipeline(each, **parts) for each in models]
-    lines = print_numbers(readers, rows, options.max_samples)
+    lines = print_numbers(readers, rows, options.max_samples, options.paper)
     if options.update_card:
-        folder = Path(options.model_name_or_path)
         (folder / NUMBERS_FILE).write_text("\n".join(lines) + "\n")
         write_model_card(folder)
     print_non_digits(readers[0], options.max_samples)
