@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 MODEL_ID = os.environ.get("MODEL_ID", str(HERE / "model"))
 TITLE = "Handwritten digits"
 SENTENCE = "Networks that learned from MNIST's 60,000 digits"
-INVITATION = "Write a digit or a number: small networks read it while you write."
+DESCRIPTION = "Write a digit or a number: small networks read it while you write."
 
 if MODEL_ID.startswith(("/", ".")) and not Path(MODEL_ID).is_dir():
     sys.exit(f"app.py: MODEL_ID {MODEL_ID!r}: There is no such folder.")
@@ -55,9 +55,9 @@ def predict(image: str | None) -> dict[str, float]:
     """Read the handwritten digit in an image.
 
     The image may have any size and any colours, dark on light or light on dark, and shows one digit
-    anywhere in it. A confidence, the highest of the ten probabilities, below `confidence_threshold`
-    in the model's configuration (0.5 in that of the model that comes with the app) means that the
-    image does not look like a digit.
+    anywhere in it. Where the highest of the ten probabilities is below `confidence_threshold` in
+    the model's configuration (0.5 in that of the model that comes with the app), the image does not
+    look like a digit.
 
     Args:
         image: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, of at most 64 megapixels.
@@ -128,7 +128,9 @@ if __name__ == "__main__":
         max_file_size="20mb",
         app_kwargs={
             "max_body_size": 22_000_000,  # of a request, JSON too: a file and its headers
-            "middleware": [Middleware(LinkPreview, TITLE, INVITATION, HERE / "ui" / "preview.png")],
+            "middleware": [
+                Middleware(LinkPreview, TITLE, DESCRIPTION, HERE / "ui" / "preview.png")
+            ],
         },
         show_error=True,  # to programs as well: what is wrong with their call
         mcp_server=True,

@@ -121,7 +121,7 @@ def load_data(
     elif args.do_eval:
         evaluation = read("test", args.max_eval_samples)
     if args.corrections is not None:
-        # Judged by the model before: the one that training starts from or, else, the released one.
+        # Judged by the previous model: that which training starts from or, else, the released one.
         before = load_saved(args.model_name_or_path or str(RELEASED_MODEL)).to(args.device)
         with args.main_process_first(desc="the corrections"):
             corrections = load_corrections(args.corrections, before, args.trust_corrections)
@@ -178,7 +178,7 @@ def train(trainer: MnistTrainer, corrections: Corrections | None) -> None:
         if corrections.captions:
             images, path = corrections.left_out.images.numpy(), output / SHEET_FILE
             draw_contact_sheet(images, corrections.captions, path)
-            print(f"Corrections that the model before is sure are wrong, left out: {path}")
+            print(f"Left out, as the previous model is sure that they are wrong: {path}")
 
 
 def check_hub(args: MnistTrainingArguments) -> None:

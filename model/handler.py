@@ -28,7 +28,7 @@ class EndpointHandler:
     def __init__(self, path: str = ""):
         config = AutoConfig.from_pretrained(path, trust_remote_code=True)
         self.pipelines = {
-            task: pipeline(task, model=str(path), trust_remote_code=True)
+            task: pipeline(task, model=path, trust_remote_code=True)
             for task in [CLASSIFICATION, *getattr(config, "custom_pipelines", {})]
         }
 
@@ -62,7 +62,7 @@ class EndpointHandler:
 
     def read(self, images: list, task: str) -> list:
         """A task's answer to each image, or what is wrong with it; one batch is classified."""
-        reader, answers, frames = self.pipelines[task], [{}] * len(images), {}
+        reader, answers, frames = self.pipelines[task], [None] * len(images), {}
         for place, content in enumerate(images):
             try:
                 image = decode_image(content)

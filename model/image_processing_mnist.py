@@ -136,7 +136,7 @@ class InkFinder(nn.Module):
         return F.pixel_shuffle(self.classifier(coarse), 2)
 
     @torch.inference_mode()
-    def find_marks(self, rgb: np.ndarray) -> np.ndarray:
+    def predict(self, rgb: np.ndarray) -> np.ndarray:
         """An image (H, W, 3) float32 0-1 -> the probabilities of writing and forms, (2, H, W)."""
         size = rgb.shape[:2]
         scale = max(min(size) / self.SIZE, max(size) / self.LONGEST)
@@ -204,8 +204,7 @@ class MnistImageProcessor(BaseImageProcessor):
         """Write the settings, and the ink finder beside them: what `save_pretrained` calls."""
         self.check_ink_finder()
         super().to_json_file(json_file_path)
-        weights = self.ink_finder.state_dict()
-        save_file(weights, Path(json_file_path).with_name(InkFinder.FILE))
+        save_file(self.ink_finder.state_dict(), Path(json_file_path).with_name(InkFinder.FILE))
 
     def check_ink_finder(self) -> None:
         """Raise a `ValueError` that says what to do, if there is none."""
@@ -244,7 +243,7 @@ class MnistImageProcessor(BaseImageProcessor):
                 RGB; the message says so.
             OSError: a file is corrupted or not an image.
         """
-        if isinstance(images, ImageLike) and getattr(images, "ndim", 0) != 4:
+        if not isinstance(images, (list, tuple)) and getattr(images, "ndim", 0) != 4:
             images = [images]
         pixel_values = [self.frame(image)[None] for image in images]
         return BatchFeature({"pixel_values": pixel_values}, tensor_type=return_tensors)
@@ -278,7 +277,7 @@ class MnistImageProcessor(BaseImageProcessor):
         marks = ink = drawn_ink(rgb)
         if ink is None:
             self.check_ink_finder()
-            ink, form = self.ink_finder.find_marks(rgb)
+            ink, form = self.ink_finder.predict(rgb)
             ink, form = ink * (ink > MIN_MARK), form * (form > MIN_MARK)
             marks = np.maximum(ink, form)
             written = ink[ink > np.maximum(form, EDGE_LEVEL)]
@@ -445,7 +444,7 @@ def edge(image: np.ndarray) -> np.ndarray:
     return np.concatenate([image[0], image[-1], image[:, 0], image[:, -1]])
 
 
-def bounds(mask: np.ndarray) -> Place:
+def extent(mask: np.ndarray) -> Place:
     """The rows and columns that hold all that is true in (H, W) bool."""
     rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
     return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
@@ -455,7 +454,7 @@ def is_framed(ink: np.ndarray) -> bool:
     """Whether ink (H, W) is framed as MNIST's digits are, give or take a pixel."""
     if ink.shape != (IMAGE_SIZE, IMAGE_SIZE) or ink.max() < FRAMED_CONTRAST:
         return False
-    size = max(ink[bounds(ink > EDGE_LEVEL)].shape)
+    size = max(ink[extent(ink > EDGE_LEVEL)].shape)
     off_centre = np.abs(np.subtract(ndimage.center_of_mass(ink), IMAGE_SIZE / 2)).max()
     return abs(size - DIGIT_SIZE) <= 1 and off_centre <= 1
 
@@ -535,7 +534,9 @@ def is_bar(part: np.ndarray) -> bool:
 
 
 def is_rule(place: Place, height: int, size: tuple[int, int]) -> bool:
-    """Whether a part is low or narrow, and far longer than others are high, or from edge to edge.
+    """Whether a part is thin, and 1.6 to 5 times as long as others are high.
+
+    It may be even longer if it runs from edge to edge.
 
     Args:
         place: Its rows and columns.
@@ -581,7 +582,7 @@ def isolate_digit(ink: np.ndarray) -> np.ndarray:
     if areas.argmax() not in at_edge:  # what comes in from outside of the image is of other things
         kept[at_edge] &= areas[at_edge] > EDGE_SPECK_SHARE * areas.max()
     digit = kept[parts]
-    box = bounds(digit)
+    box = extent(digit)
     # One pixel around the strokes holds their soft edges.
     return ink[box] * ndimage.grey_dilation(digit[box], 3)
 

@@ -22,7 +22,6 @@ from transformers.modeling_outputs import ImageClassifierOutput
 from transformers.utils import can_return_tuple
 
 IMAGE_SIZE = 28  # pixels: height and width of a digit
-LINE_HEIGHT = 32  # pixels
 LINE_POOLS = ((2, 2), (2, 2), (2, 1), (2, 1))  # of the stages that read lines: rows, columns
 
 
@@ -33,7 +32,7 @@ class MnistConfig(PreTrainedConfig):
         conv_channels: Channels of each stage, one to four. A stage halves height and width.
         hidden_size: Width of the dense layer between the flattened features and the classifier.
         dropout: Probability that dropout zeroes a feature before each of the two dense layers, 0-1.
-        line_channels: Channels of each of the four stages that read lines; none reads no lines.
+        line_channels: Channels of each of the four stages that read lines; [] reads none.
         line_hidden_size: Channels of the layers along a line.
         confidence_threshold: Confidence (the highest probability), 0-1, below which users of the
             model report a non-digit. The network itself does not use it.
@@ -184,7 +183,7 @@ class MnistForImageClassification(PreTrainedModel):
         Args:
             pixel_values: (B, 1, 28, 28) float, 0 (background) to 1 (ink).
             labels: (B,) int64 class indices, or (B, 10) float one-hot or soft targets whose rows
-                sum to 1. Both mean categorical cross-entropy.
+                sum to 1. Either way the loss is categorical cross-entropy.
             lines: As `read_lines` takes them; training sends both through one call.
 
         Returns:

@@ -54,7 +54,8 @@ class NumberRecognitionPipeline(Pipeline):
       of more than four heights ends a line. "" if the image is blank.
     - `score`: how probable it is that all of it is right, 0-1. 0 if the image is blank.
     - `digits`: each with its `label`, its `score` (the confidence, 0-1), its `line` from 0 on, and
-      its `box`, `xmin`, `ymin`, `xmax` and `ymax` in pixels of the image after its EXIF rotation.
+      its `box`, `xmin`, `ymin`, `xmax` and `ymax` in pixels of the image after its EXIF rotation;
+      a large image is reduced before it is read, and its boxes are as coarse as that.
     - `ignored`: the boxes of signs, points and dashes, which do not become digits.
     - `message`, where it helps: what to do.
 
@@ -95,7 +96,7 @@ class NumberRecognitionPipeline(Pipeline):
         if not is_in_doubt or is_one_number or len(large_parts(find_parts(ink))) < MIN_PARTS:
             return False
         rotated = self.read([np.rot90(ink, turn) for turn in (1, 3)])
-        return any(len(r.digits) > max(count, 1) and r.share > SURE_DIGIT for r in rotated)
+        return any(len(r.digits) > max(count, 1) and r.mean_score > SURE_DIGIT for r in rotated)
 
     def read(self, inks: list[np.ndarray]) -> list["Reading"]:
         """Read the ink of images, (H, W) float32 0-1 each, in a batch.
@@ -104,34 +105,34 @@ class NumberRecognitionPipeline(Pipeline):
         are a non-digit. Where it is not sure, another pass reads the lines, and a third classifies
         the digits in them.
         """
-        labelled = [find_parts(ink) for ink in inks]
-        parts = [large_parts(labels) for labels in labelled]
+        parts = [find_parts(ink) for ink in inks]
+        boxes = [large_parts(of_ink) for of_ink in parts]
         alone: dict[int, Digit] = {}
 
         def read_alone(indices: list[int]) -> None:
             framed = [self.image_processor.frame_ink(inks[n]) for n in indices]
             for n, pixels, found in zip(indices, framed, self.classify(framed), strict=True):
-                alone[n] = Digit(found, pixels, box_around(parts[n]))
+                alone[n] = Digit(found, pixels, union(boxes[n]))
 
-        inked = [n for n in range(len(inks)) if len(parts[n])]
-        read_alone([n for n in inked if may_be_digit(parts[n])])
-        least = [ONE_PART if len(boxes) == 1 else ONE_DIGIT for boxes in parts]
+        inked = [n for n in range(len(inks)) if len(boxes[n])]
+        read_alone([n for n in inked if may_be_digit(boxes[n])])
+        least = [ONE_PART if len(of_ink) == 1 else ONE_DIGIT for of_ink in boxes]
         rest = [n for n in inked if n not in alone or alone[n].score < least[n]]
-        lines = {n: self.find_lines(inks[n], labelled[n]) for n in rest}
+        lines = {n: self.frame_lines(inks[n], parts[n]) for n in rest}
         self.read_lines([*chain(*lines.values())])
         self.find_lone_digits(
-            [line for each in lines.values() if len(each) > 1 for line in each if not line.digits]
+            [line for each in lines.values() if len(each) > 1 for line in each if not line.crops]
         )
-        several = [each for each in lines.values() if sum(len(line.digits) for line in each) > 1]
+        several = [each for each in lines.values() if sum(len(line.crops) for line in each) > 1]
         self.classify_digits([*chain(*several)])
         readings = [self.join(lines.get(n, [])) for n in range(len(inks))]
         read_alone([n for n in rest if n not in alone and not readings[n].digits])
         for n, digit in alone.items():
-            if digit.score > readings[n].share:
+            if digit.score > readings[n].mean_score:
                 readings[n].digits, readings[n].score = [digit], digit.score
         return readings
 
-    def find_lines(self, ink: np.ndarray, parts: np.ndarray) -> list["Line"]:
+    def frame_lines(self, ink: np.ndarray, parts: np.ndarray) -> list["Line"]:
         """The lines of (H, W) ink in parts, framed for the network; none if it reads none."""
         if self.model.line_network is None or ink.shape == (IMAGE_SIZE, IMAGE_SIZE):
             return []
@@ -153,7 +154,7 @@ class NumberRecognitionPipeline(Pipeline):
             line.divide(of_line[:count].log_softmax(-1))
 
     def find_lone_digits(self, lines: list["Line"]) -> None:
-        """Of lines in which the line network finds no digit, take for one what looks like one."""
+        """Take a line for one digit, of those without any, if the classifier is confident."""
         framed = [self.image_processor.frame_part(line.ink) for line in lines]
         for line, probabilities in zip(lines, self.classify(framed), strict=True):
             if probabilities.max() >= self.model.config.confidence_threshold:
@@ -161,10 +162,10 @@ class NumberRecognitionPipeline(Pipeline):
 
     def classify_digits(self, lines: list["Line"]) -> None:
         """Classify the digits of lines in one batch, each alone."""
-        framed = [self.image_processor.frame_part(ink) for line in lines for ink in line.digits]
+        framed = [self.image_processor.frame_part(ink) for line in lines for ink in line.crops]
         classified = zip(framed, self.classify(framed), strict=True)
         for line in lines:
-            line.classified = [next(classified) for _ in line.digits]
+            line.classified = [next(classified) for _ in line.crops]
 
     def classify(self, framed: list[np.ndarray]) -> np.ndarray:
         """Probabilities (n, 10) of digits (28, 28) 0-1, each alone."""
@@ -182,10 +183,10 @@ class NumberRecognitionPipeline(Pipeline):
         threshold, digits, score = self.model.config.confidence_threshold, [], 1.0
         ignored = np.concatenate([np.zeros((0, 4), int), *(line.ignored for line in lines)])
         for line in lines:
-            if not line.digits:  # it may hold one, after all
+            if not line.crops:  # it may hold one, after all
                 score *= line.path_probability(np.zeros(0, int))
         lines = [line for line in lines if line.classified]
-        for number, line in enumerate(lines):
+        for index, line in enumerate(lines):
             pixels, alone = map(np.array, zip(*line.classified, strict=True))
             if line.is_whole:
                 agreed, claim = alone, alone.max()
@@ -200,7 +201,7 @@ class NumberRecognitionPipeline(Pipeline):
             score *= float(claim)
             gaps = np.diff(line.boxes[:, [0, 2]].ravel())[1::2]
             spaces = np.append(False, gaps > SPACE * np.median(np.diff(line.boxes[:, 1::2])))
-            digits += map(Digit, agreed, pixels, line.boxes, [number] * len(spaces), spaces)
+            digits += map(Digit, agreed, pixels, line.boxes, [index] * len(spaces), spaces)
         sure = sum(digit.score >= threshold for digit in digits)
         if len(digits) < 2 or (score < threshold and sure <= len(digits) / 2):
             digits, score = [], 0.0
@@ -253,7 +254,7 @@ class Digit:
 
     Attributes:
         probabilities: (10,), of both networks combined, or of the classifier alone.
-        pixels: (28, 28) float32 0-1, as the network sees it that sees it alone.
+        pixels: (28, 28) float32 0-1, the classifier's input.
         box: (4,) int, left, top, right and bottom in pixels of the ink.
         line: The number of its line, from 0 on.
         after_space: Whether a space is before it.
@@ -288,7 +289,7 @@ class Reading:
     ignored: np.ndarray
 
     @property
-    def share(self) -> float:
+    def mean_score(self) -> float:
         """The geometric mean of the score over digits, 0-1; 0 without digits."""
         return self.score ** (1 / len(self.digits)) if self.digits else 0.0
 
@@ -301,13 +302,14 @@ class Line:
         ink: (h, w) float32, 0-1.
         parts: (h, w) int: its connected parts, numbered, their soft edges included; 0 elsewhere.
         corner: Where it lies in all of the ink: left and top, in pixels of that.
+        size: Width and height of all of the ink.
         scale: The side of one of its pixels, in pixels of all of the ink.
         left_out: (k, 4) int, boxes in all of the ink of parts that are kept, and in no line.
         pixels: (32, W) float32 0-1, the network's input.
         step: The side of one of these, in pixels of `ink`.
         log_probabilities, probabilities: (columns, 11), of ten digits and of none.
         columns: (n,) int, those in which n digits are most probable.
-        digits: n crops (h, w) of the ink, each of one digit.
+        crops: n crops (h, w) of the ink, each of one digit.
         boxes: (n, 4) int, left, top, right and bottom of each in all of the ink.
         ignored: (m, 4) int, the same of the parts that belong to no digit.
         is_whole: Whether the line network finds no digit, and the classifier takes all for one.
@@ -317,6 +319,7 @@ class Line:
     ink: np.ndarray
     parts: np.ndarray
     corner: tuple[int, int]
+    size: tuple[int, int]
     scale: int
     left_out: np.ndarray
     pixels: np.ndarray | None = None
@@ -334,7 +337,7 @@ class Line:
         self.log_probabilities = log_probabilities
         self.probabilities = log_probabilities.exp().numpy()
         self.columns = best_path(self.probabilities)
-        count, boxes = len(self.columns), bounds(self.parts)
+        count, boxes = len(self.columns), boxes_of(self.parts)
         middles = (self.places * self.step).clip(0, self.ink.shape[1] - 1)
         nearest = ((middles[1:] + middles[:-1]) / 2).searchsorted(np.arange(self.ink.shape[1]))
         first = middles.searchsorted(boxes[:, 0] - COLUMN * self.step)
@@ -342,31 +345,31 @@ class Line:
         heights = boxes[:, 3] - boxes[:, 1]
         spans = (first <= last) & (heights >= LOW * heights.max())
         first[~spans], last[~spans] = 0, -1
-        for part in np.flatnonzero(~spans) if count else ():
+        for part in np.flatnonzero(~spans & (count > 0)):
             left, _, right, _ = boxes[part]
             digit = nearest[(left + right) // 2]
             others = boxes[spans & (first <= digit) & (last >= digit)]
             overlap = np.minimum(others[:, 2], right) - np.maximum(others[:, 0], left)
-            if overlap.max(initial=0 if len(others) else right - left) > (right - left) / 2:
+            if not len(others) or overlap.max() > (right - left) / 2:
                 first[part] = last[part] = digit
         # Numbered from 1 on; 0 is the background, and what is ignored.
         owner = 1 + nearest.clip(first[self.parts - 1], last[self.parts - 1])
         owner[self.parts == 0] = 0
         places = ndimage.find_objects(owner * (self.ink > EDGE_LEVEL), count)
-        self.digits, found = [], np.zeros((count, 4), int)
+        self.crops, found = [], np.zeros((count, 4), int)
         for digit, (middle, place) in enumerate(zip(middles.astype(int), places, strict=True)):
             rows, columns = place or (slice(0, 1), slice(middle, middle + 1))
             found[digit] = columns.start, rows.start, columns.stop, rows.stop
             own = with_margin(found[digit])
-            self.digits.append(self.ink[own] * (owner[own] == digit + 1))
+            self.crops.append(self.ink[own] * (owner[own] == digit + 1))
         self.boxes = self.in_ink(found)
         self.ignored = np.concatenate([self.in_ink(boxes[first > last]), self.left_out])
 
     def take_whole(self) -> None:
         """Take all of the ink for one digit, in the column in which one is most probable."""
         self.columns = self.probabilities[:, :-1].max(1).argmax(keepdims=True)
-        self.digits, self.ignored, self.is_whole = [self.ink], self.left_out, True
-        self.boxes = self.in_ink(box_around(bounds(self.parts))[None])
+        self.crops, self.ignored, self.is_whole = [self.ink], self.left_out, True
+        self.boxes = self.in_ink(union(boxes_of(self.parts))[None])
 
     @property
     def places(self) -> np.ndarray:
@@ -375,7 +378,7 @@ class Line:
 
     def in_ink(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes (n, 4) in this line as boxes in all of the ink."""
-        return boxes * self.scale + np.tile(self.corner, 2)
+        return (boxes * self.scale + np.tile(self.corner, 2)).clip(0, np.tile(self.size, 2))
 
     def path_probability(self, labels: np.ndarray) -> float:
         """The probability 0-1 that the line is just these n digits, by all paths that give them."""
@@ -398,7 +401,7 @@ def find_parts(ink: np.ndarray) -> np.ndarray:
 
 def find_lines(ink: np.ndarray, parts: np.ndarray) -> list[Line]:
     """The rows of what may be digits in (H, W) ink, in these parts, from top to bottom."""
-    boxes, kept = bounds(parts), without_specks(parts)
+    boxes, kept = boxes_of(parts), without_specks(parts)
     if not 0 < np.count_nonzero(kept) <= MOST_PARTS:
         return []
     widths, heights = (boxes[:, 2:] - boxes[:, :2]).T
@@ -441,9 +444,9 @@ def crop_line(ink: np.ndarray, parts: np.ndarray, boxes: np.ndarray, own: np.nda
         boxes: (n, 4) int, of these.
         own: (n,) bool: which of them are the line's.
     """
-    box = box_around(boxes[own])
+    box = union(boxes[own])
     scale = max(1, int((boxes[own, 3] - boxes[own, 1]).max() // DIGIT_HEIGHT))
-    place = with_margin(box, scale)
+    place, size = with_margin(box, scale), ink.shape[::-1]
     parts, ink = parts[place] * np.append(False, own)[parts[place]], ink[place].astype(np.float32)
     if scale > 1:
         padding = [(0, -side % scale) for side in parts.shape]
@@ -458,7 +461,7 @@ def crop_line(ink: np.ndarray, parts: np.ndarray, boxes: np.ndarray, own: np.nda
     parts = numbers.searchsorted(parts)
     parts = np.where(parts, parts, ndimage.grey_dilation(parts, 3))
     corner = place[1].start, place[0].start
-    return Line(ink * (parts > 0), parts, corner, scale, boxes[:0])
+    return Line(ink * (parts > 0), parts, corner, size, scale, boxes[:0])
 
 
 def with_margin(box: np.ndarray, margin: int = 1) -> tuple[slice, slice]:
@@ -484,7 +487,7 @@ def best_path(probabilities: np.ndarray) -> np.ndarray:
     )
 
 
-def bounds(labels: np.ndarray) -> np.ndarray:
+def boxes_of(labels: np.ndarray) -> np.ndarray:
     """The boxes (n, 4) of labels 1 to n in (H, W): left, top, right, bottom."""
     found = ndimage.find_objects(labels)
     return np.array([(x.start, y.start, x.stop, y.stop) for y, x in found], int).reshape(-1, 4)
@@ -498,17 +501,17 @@ def without_specks(parts: np.ndarray) -> np.ndarray:
 
 def large_parts(parts: np.ndarray) -> np.ndarray:
     """The boxes (n, 4) of parts in (H, W), without specks."""
-    return bounds(parts)[without_specks(parts)]
+    return boxes_of(parts)[without_specks(parts)]
 
 
-def box_around(boxes: np.ndarray) -> np.ndarray:
+def union(boxes: np.ndarray) -> np.ndarray:
     """The box (4,) around boxes (n, 4)."""
     return np.array([*boxes[:, :2].min(0), *boxes[:, 2:].max(0)])
 
 
 def may_be_digit(boxes: np.ndarray) -> bool:
     """Whether parts in these boxes (n, 4) are not more than a digit has, and no wider."""
-    left, top, right, bottom = box_around(boxes)
+    left, top, right, bottom = union(boxes)
     return len(boxes) < MIN_PARTS and right - left <= WIDEST * (bottom - top)
 
 

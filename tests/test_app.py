@@ -77,7 +77,7 @@ def test_the_number_comes_while_the_pen_is_down_and_sentences_when_it_rests(page
         new MutationObserver(() => said.push(status.textContent))
             .observe(status, { subtree: true, childList: true, characterData: true });
     }""")
-    line = page.locator("#answer .line")
+    line = page.locator("#answer .said")
     start, *corners = place(page, [(80, 60), (200, 60), (125, 235)])
     page.mouse.move(*start)
     page.mouse.down()
@@ -267,7 +267,7 @@ def test_the_server_fails_and_comes_back(app_url, context):
         page.route(server, lambda route: route.fulfill(status=500))
         draw(page, [[(60, 260), (70, 260)]])
         expect(page.locator(error)).to_contain_text("stays here")
-        busy = {"kind": "error", "busy": True, "line": "Too many people are here."}
+        busy = {"kind": "error", "busy": True, "said": "Too many people are here."}
         page.route(server, lambda route: route.fulfill(json=busy))
         expect(page.locator(error)).to_contain_text("Too many")
         page.unroute(server)
@@ -294,7 +294,7 @@ def test_examples_are_read_as_their_names_say(page):
             expect_digit(page, digits)
         elif digits:
             expect_number(page, digits)
-    line = page.locator("#answer .line")
+    line = page.locator("#answer .said")
     expect(line).to_contain_text("does not look like a digit.\nWrite only digits")
     guess = re.search(r"Best guess: \d \((\d+)%", line.inner_text())
     assert not guess or int(guess[1]) >= 30
@@ -342,7 +342,7 @@ def test_on_every_screen_nothing_moves(app_url, browser, width, height, options)
         for _ in range(4):
             page.keyboard.press("Control+z")
         expect(page.locator("#answer .tiles button")).to_have_count(0)
-        expect(page.locator("#answer .line")).to_have_css("opacity", "1")
+        expect(page.locator("#answer .said")).to_have_css("opacity", "1")
         assert len(page.evaluate("[...moves]")) == 4
 
         page.locator("#examples button").last.click()  # scrolls down to it
@@ -389,7 +389,7 @@ def test_on_the_first_visit_the_sheet_writes_a_7_until_it_is_touched(app_url, br
         context.add_init_script(A_PERSON)
         with visit(context, app_url) as page:
             expect_digit(page, 7)
-            expect(page.locator("#answer .line")).to_have_text(re.compile("This is an example"))
+            expect(page.locator("#answer .said")).to_have_text(re.compile("This is an example"))
             draw(page, STROKES["3"])
             expect_digit(page, 3)
         with visit(context, app_url) as page:  # again
@@ -443,7 +443,7 @@ def test_for_everyone_and_the_same_in_both_themes(app_url, browser):
             write(page, "407", 90, 12)
             expect_number(page, "407")
             drawings.add(page.locator("#sheet canvas").evaluate(PIXELS))
-            expect(page.locator("#answer .line")).to_have_css("opacity", "1")
+            expect(page.locator("#answer .said")).to_have_css("opacity", "1")
             check(page, scheme)
             four = re.compile("4, (more than )?[0-9.]+ percent")
             expect(page.locator("#answer").get_by_role("button", name=four)).to_have_count(1)

@@ -32,7 +32,7 @@ def test_the_app_shows_what_each_layer_of_its_model_computes(app_url, model, dig
 
 @pytest.mark.parametrize("seen", [None, {}, ["A"] * 1048, "é", "AAAA", "A" * 10**6])
 def test_a_forged_call_gets_a_sentence(app_url, seen):
-    assert "write once more" in call_server(app_url, "inside", "look", seen)["line"]
+    assert "write once more" in call_server(app_url, "inside", "look", seen)["said"]
 
 
 def test_marked_ink_matters_more_than_other_ink(model, digits, processor):

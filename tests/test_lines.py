@@ -68,4 +68,4 @@ def test_the_ink_is_divided_by_the_columns_and_the_rest_is_ignored():
     # A column of the logits is ten of these pixels wide.
     np.testing.assert_allclose(line.boxes, boxes, atol=6)
     np.testing.assert_allclose(line.ignored, [(130, 72, 138, 80), (10, 92, 240, 95)], atol=1)
-    assert sum(map(np.sum, line.digits)) == pytest.approx(ink[:85, :180].sum() - 64)
+    assert sum(map(np.sum, line.crops)) == pytest.approx(ink[:85, :180].sum() - 64)

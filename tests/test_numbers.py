@@ -134,7 +134,7 @@ def test_a_sheet_that_lies_on_its_side_is_in_doubt_and_said_to_be(read, write):
         result = read(image)
         assert result["number"] == "?" and result["digits"] == []
         (answer,) = read_sheets(read, [{"image": data_url(encode(image)), "resting": True}])
-        assert result["message"] == answer["line"] == ON_ITS_SIDE
+        assert result["message"] == answer["said"] == ON_ITS_SIDE
 
 
 def test_points_and_dashes_are_left_out_and_said_to_be(read, write):
@@ -147,7 +147,7 @@ def test_points_and_dashes_are_left_out_and_said_to_be(read, write):
     ignored = sorted(tuple(box.values()) for box in result["ignored"])
     assert np.abs(np.subtract(ignored, [dash, point])).max() <= 2
     (answer,) = read_sheets(read, [{"image": data_url(encode(image)), "resting": True}])
-    assert answer["line"].endswith("\nSigns were left out: only digits are read.")
+    assert answer["said"].endswith("\nSigns were left out: only digits are read.")
 
 
 def test_a_single_digit_is_what_image_classification_gives(read, digits):
@@ -165,12 +165,12 @@ def test_a_number_in_doubt_says_of_which_digit_and_what_to_do(read, write):
     for gap in range(-4, -24, -2):  # the more they overlap, the less sure
         url = data_url(encode(write("38625", gap)[0]))
         (answer,) = read_sheets(read, [{"image": url, "resting": True}])
-        if "Is digit" in answer["line"]:
+        if "Is digit" in answer["said"]:
             break
     weakest = np.argmin([max(digit["probabilities"]) for digit in answer["digits"]])
     best, second = np.argsort(answer["digits"][weakest]["probabilities"])[:-3:-1]
     asked = f"Is digit {weakest + 1} a {best} or a {second}?".replace("a 8", "an 8")
-    assert asked in answer["line"] and "Leave a gap between digits." in answer["line"]
+    assert asked in answer["said"] and "Leave a gap between digits." in answer["said"]
     assert all(digit["saliency"] for digit in answer["digits"])
 
 

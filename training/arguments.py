@@ -79,7 +79,7 @@ class MnistTrainingArguments(TrainingArguments):
         "it keeps that, or a dataset of the Hub. docs/corrections.md tells how.",
     )
     trust_corrections: bool = HfArg(
-        default=False, help="Take also those that the model before is sure are wrong."
+        default=False, help="Also train on those that the previous model is sure are wrong."
     )
     # Training
     output_dir: str = HfArg(default="mnist-cnn", help="Where model, metrics and plots are written.")
@@ -91,7 +91,8 @@ class MnistTrainingArguments(TrainingArguments):
     lr_scheduler_type: str = HfArg(default="cosine", help="Learning rate after the warm-up.")
     warmup_steps: float = HfArg(
         default=0.1,
-        help="Steps of linear warm-up, twice: before and in distillation; below 1, a share.",
+        help="Steps of linear warm-up, at the start, and again when distillation starts; below 1, "
+        "a share of the steps.",
     )
     ema_decay: float = HfArg(
         default=0.995, help="Decay of the exponential moving average (EMA) of the weights; 0: none."

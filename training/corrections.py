@@ -6,7 +6,6 @@
 The app keeps them as FOLDER/<0 to 9, or none for a non-digit>/<hash of the pixels>.png.
 """
 
-import sys
 from argparse import ArgumentParser
 from collections import Counter
 from dataclasses import dataclass
@@ -20,7 +19,7 @@ from huggingface_hub import DatasetCard, DatasetCardData
 from transformers import PreTrainedModel
 
 from training.data import NON_DIGIT_LABEL, NUM_LABELS, MnistDataset, scale_pixels
-from training.errors import InputError
+from training.errors import InputError, told_by
 
 TEMPLATE = Path(__file__).with_name("corrections_card_template.md")
 RELEASED_MODEL = Path(__file__).parent.parent / "model"  # judges where training starts from scratch
@@ -38,7 +37,7 @@ class Corrections:
     training: MnistDataset
     held_out: MnistDataset
     left_out: MnistDataset
-    captions: list[str]  # of those left out: the file, and the answer of the model before
+    captions: list[str]  # of those left out: the file, and the previous model's answer
     record: dict[str, object]  # what run.json and the model card tell
 
     def add_to(self, dataset: MnistDataset) -> None:
@@ -63,7 +62,7 @@ class Corrections:
 def load_corrections(name: str, before: PreTrainedModel, trusted: bool = False) -> Corrections:
     """Read the corrections in a folder or a dataset on the Hub, and sort them.
 
-    Images with two labels are dropped. Where the model before has a confidence of 0.99 or more in
+    Images with two labels are dropped. Where the previous model has a confidence of 0.99 or more in
     another answer, a correction is left out, unless all are `trusted`. `InputError` if none remain.
     """
     rows, revision = read(name)
@@ -76,7 +75,9 @@ def load_corrections(name: str, before: PreTrainedModel, trusted: bool = False) 
     images = torch.frombuffer(bytearray(b"".join(pixels)), dtype=torch.uint8).view(-1, 28, 28)
     dataset = MnistDataset(images, torch.tensor([LABELS[label] for label in labels]))
     confidence, answer = predict_all(before, images)
-    left_out = (answer != dataset.labels) & (confidence >= CONTRADICTED) & (not trusted)
+    left_out = (answer != dataset.labels) & (confidence >= CONTRADICTED)
+    if trusted:
+        left_out[:] = False
     held_out = ~left_out & torch.tensor([int(h, 16) % HELD_OUT_EVERY == 0 for h in hashes])
     parts = [dataset.select(mask) for mask in (~left_out & ~held_out, held_out, left_out)]
     captions = [
@@ -157,7 +158,5 @@ def write_dataset_card(folder: str) -> None:
 if __name__ == "__main__":
     parser = ArgumentParser(description="Write the dataset card of a folder of corrections.")
     parser.add_argument("folder")
-    try:
+    with told_by("training.corrections"):
         write_dataset_card(parser.parse_args().folder)
-    except (InputError, OSError) as error:
-        sys.exit(f"training.corrections: {error}")

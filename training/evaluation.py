@@ -36,11 +36,6 @@ def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
     return accuracy | {"calibration_error": expected_calibration_error(true, probabilities)}
 
 
-def confusion_matrix(true: np.ndarray, predicted: np.ndarray) -> np.ndarray:
-    """Counts (10, 10) of true digits (rows) by predicted ones (columns), from two (N,) of 0-9."""
-    return np.bincount(true * 10 + predicted, minlength=100).reshape(10, 10)
-
-
 def expected_calibration_error(true: np.ndarray, probabilities: np.ndarray) -> float:
     """Mean distance between confidence and accuracy over 15 bins, 0-1 (Guo et al. 2017, section 2).
 
@@ -65,7 +60,8 @@ def plot_evaluation(
     Takes (N, 28, 28) uint8 images, (N,) true digits and (N, 10) probabilities.
     """
     predicted, confidence = probabilities.argmax(1), probabilities.max(1)
-    plot_confusion_matrix(confusion_matrix(true, predicted), folder / "confusion_matrix.png")
+    counts = np.bincount(true * 10 + predicted, minlength=100).reshape(10, 10)
+    plot_confusion_matrix(counts, folder / "confusion_matrix.png")
     plot_calibration(calibration_bins(true, probabilities), folder / "calibration.png")
     wrong = np.flatnonzero(predicted != true)
     worst = wrong[np.argsort(-confidence[wrong])][:30]

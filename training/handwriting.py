@@ -15,7 +15,7 @@ from PIL import Image, ImageDraw
 CANVAS = 84  # pixels a side: three times MNIST's
 LOW_RESOLUTION_SHARE = 0.4  # of handwritten digits and of printed characters
 SLIM = 0.3  # of its height: a 1 that is no wider is a bar
-SHORT_BAR_SHARE = 0.5  # of those: so small that the pen is a fifth to two thirds as wide as high
+SHORT_BAR_SHARE = 0.5  # of those: a fifth to two thirds as wide as high, with the pen
 FLAT_SHARE = 0.25  # of drawings: strokes end flat, as a highlighter's or a drawing program's do
 NON_DIGIT = "-"  # the label in strokes.txt
 

@@ -39,7 +39,7 @@ class InkFinderArguments(TrainingArguments):
         default=20_000, metadata={"help": "How many characters it learns from."}
     )
     num_eval_images: int = field(default=1000, metadata={"help": "Held-out images at the end."})
-    ema_decay: float = field(default=0.999, metadata={"help": "Of the weights' average, a step."})
+    ema_decay: float = field(default=0.999, metadata={"help": "Decay of the weights' average."})
     max_steps: int = 12_000
     per_device_train_batch_size: int = 32
     learning_rate: float = 3e-3

@@ -33,7 +33,7 @@ BATCH_COLUMNS = 6144  # pixels of width of all lines in a batch
 ALIKE = 8  # a batch is drawn from so many times as many lines of similar width
 NO_NUMBER_SHARE = 0.08
 SIGN = 10  # stands among the digits for a letter or a sign, which the text leaves out
-LETTERS = [*"ACEFGHJKLMNPRTUVWXYabcdefhijkmnprtuvwxy"]  # those unlike any digit
+LETTERS = [*"ACEFGHJKLMNPRTUVWXYabcdefhijkmnprtuvwxy"]  # those mostly unlike digits
 
 Generator = np.random.Generator
 Pools = list[list[list[Glyph]]]  # of each source, of each digit
@@ -252,8 +252,8 @@ def cut_digit(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndar
     seen[:, -1] = -1
     seen[columns, digits[order]] = 0
     line.divide(torch.from_numpy(seen))
-    place = int(np.flatnonzero(order == 0)[0])
-    return line.digits[place] if len(line.digits) == 3 else np.zeros((1, 1), np.float32)
+    place = order.argmin()
+    return line.crops[place] if len(line.crops) == 3 else np.zeros((1, 1), np.float32)
 
 
 def several_digits(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndarray:

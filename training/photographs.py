@@ -153,11 +153,12 @@ def write_row(
         margin = MARGIN * size / (len(glyph.distances) - 2 * MARGIN)
         inner = drawn.shape[1] - 2 * margin
         if left is None:
-            room = max(SIZE - inner * (count if count > 1 else 1), 0)
+            room = max(SIZE - inner * count, 0)
             left = rng.uniform(-0.08 * inner, room + 0.08 * inner)
         elif left > SIZE:
             break
-        y = round(top + slope * (left - SIZE / 2) * (count > 1) - (len(drawn) - height) / 2)
+        sag = slope * (left - SIZE / 2) if count > 1 else 0
+        y = round(top + sag - (len(drawn) - height) / 2)
         paste(written, drawn, y, round(left - margin))
         left += inner + gap * height * np.exp(rng.normal(0, 0.3))
     return written, pen

@@ -166,7 +166,7 @@ class MnistTrainer(Trainer):
 
 
 def line_loss(logits: torch.Tensor, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
-    """The mean loss a digit of logits (B, columns, 11) of a batch as `Lines` gives it."""
+    """The mean loss per digit, from logits (B, columns, 11) of a batch as `Lines` gives it."""
     labels = inputs["line_labels"]
     lengths = (labels >= 0).sum(1)
     losses = F.ctc_loss(

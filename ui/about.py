@@ -18,7 +18,8 @@ LEARNED = """\
 They learned from {train_images:,} digits of
 [MNIST](https://huggingface.co/datasets/ylecun/mnist), which Americans wrote about 1990, and from
 {synthetic_images:,} images and {lines:,} lines that the code composes: other ways of writing,
-photographs, letters and scribbles that are no digits.
+damaged digits, letters and scribbles that are no digits. The third learned from simulated
+photographs.
 """
 EVALUATED = """\
 ## How good it is
@@ -33,7 +34,7 @@ NUMBERS = (
 WRONG = """\
 ## What it gets wrong
 Digits that touch, many ways of writing that it has not met, and some letters, which it takes for
-digits. It reads no signs and no decimal points, and takes many a slash for a 1.
+digits. It reads no signs and no decimal points, and often takes a slash for a 1.
 """
 WORDS = """\
 - **MNIST-C**: MNIST's digits corrupted in fifteen ways (Mu & Gilmer 2019), made anew here.

@@ -33,14 +33,14 @@ function choose(digits, chosen) {
 }
 
 function show() {
-  const { kind, writing, text = "", line = props.invitation, digits = [] } = props.value ?? {};
+  const { kind, writing, text = "", said = props.invitation, digits = [] } = props.value ?? {};
   const length = text.includes("\n") ? "long lines" : text.length > 12 ? "long longer" : text.length > 2 ? "long" : "";
   const waits = writing || find(".writing");
   find(".verdict").className = ["verdict", kind, length, waits ? "writing" : ""].join(" ");
   find(".top").textContent = text;
   clearTimeout(saying);
-  if (!waits) say(text, line);
-  else if (!writing) saying = setTimeout(say, PAUSE, text, line);
+  if (!waits) say(text, said);
+  else if (!writing) saying = setTimeout(say, PAUSE, text, said);
   tiles.innerHTML = "";
   const isColumn = digits.at(-1)?.line === digits.length - 1; // one a line: side by side all are seen
   for (const [i, digit] of digits.length > 1 ? digits.entries() : []) {
@@ -48,7 +48,10 @@ function show() {
     const tile = tiles.appendChild(document.createElement("button"));
     tile.ariaLabel = spoken(digit.label, confidence(digit));
     tile.innerHTML = `<canvas></canvas><b>${digit.label}</b>${percent(confidence(digit))}`;
-    tile.addEventListener("click", () => choose(digits, (picked = { text, i }).i));
+    tile.addEventListener("click", () => {
+      picked = { text, i };
+      choose(digits, i);
+    });
     paint(tile.firstChild, digit.seen);
   }
   if (picked?.text !== text) picked = undefined;
@@ -56,9 +59,9 @@ function show() {
   choose(digits, picked?.i ?? confidences.indexOf(Math.min(...confidences)));
 }
 
-function say(text, line) {
+function say(text, said) {
   find(".verdict").classList.remove("writing");
-  for (const [name, words] of [[".verdict .ears", text], [".line", line]])
+  for (const [name, words] of [[".verdict .ears", text], [".said", said]])
     if (find(name).textContent !== words) find(name).textContent = words; // else it would be said again
 }
 watch("value", show);

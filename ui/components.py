@@ -75,7 +75,7 @@ class Inside(Component):
                 digit = np.frombuffer(base64.b64decode(str(seen)[:2000], validate=True), np.uint8)
                 return await traced(digit.reshape(IMAGE_SIZE, IMAGE_SIZE))
             except ValueError:
-                return {"line": "The digit did not arrive whole. Please write once more."}
+                return {"said": "The digit did not arrive whole. Please write once more."}
 
         # A stage pools by 2 between two 3x3 convolutions: hence its receptive field.
         stages = [

@@ -40,7 +40,9 @@ class CorrectionStore:
     def __init__(self, folder: str | Path, model: PreTrainedModel, model_id: str):
         self.folder, self.model, self.model_id = Path(folder), model, model_id
         self.sessions: deque[str] = deque(maxlen=RECENT)  # of the last corrections
-        self.own: dict[tuple[str, bytes], Path] = {}  # the file by which a session says what it is
+        self.own: dict[
+            tuple[str, bytes], Path
+        ] = {}  # the file that holds a session's label of an image
         self.times: deque[float] = deque(maxlen=PER_HOUR)
         # Hidden files are not loaded. One for each process: no other writes to it, and a process
         # that is killed leaves no more than one behind.
@@ -93,7 +95,7 @@ class CorrectionStore:
                 self.own.pop(next(iter(self.own)))
         except OSError as error:
             logging.warning("A correction could not be saved in CORRECTIONS_DIR: %s", error)
-            return "The server cannot save it. Please tell who runs this app."
+            return "The server cannot save it. Please tell whoever runs this app."
         return ""
 
     def _save(self, pixels: bytes, file: Path) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import logging
-import warnings
 from pathlib import Path
 
 import gradio as gr
@@ -23,7 +22,7 @@ class Refused(gr.Error):
 
 
 class Page(gr.Blocks):
-    """The app, which refuses also a call that holds something else than an uploaded image."""
+    """The app, which also refuses a call that holds anything but an uploaded image."""
 
     async def preprocess_data(self, *args, **kwargs) -> list:
         try:
@@ -32,7 +31,7 @@ class Page(gr.Blocks):
             raise
         # Gradio raises errors of many types, and would print each with its traceback.
         except Exception as error:
-            reason, *_ = *str(error).splitlines(), ""
+            reason = str(error).partition("\n")[0]
             raise Refused(f"There is no uploaded image in this call: {reason}") from error
 
 
@@ -67,10 +66,7 @@ def open_image(file: str | io.BytesIO | None, max_pixels: int = MAX_PIXELS) -> I
     if file is None:
         raise Refused("There is no image. Upload one.")
     try:
-        with warnings.catch_warnings():
-            # Pillow warns of images that are allowed here; larger ones are refused below.
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            image = Image.open(file, formats=FORMATS)
+        image = Image.open(file, formats=FORMATS)
         if image.width * image.height > max_pixels:
             raise Image.DecompressionBombError
         image.load()

@@ -29,14 +29,14 @@ async function look() {
   if (details.open && !writing) showLine(line);
   if (calling || !details.open || (digit && digit === shown)) return;
   calling = true;
-  const answer = digit ? await server.look(digit) : { line: "Write a digit to see its way here." };
+  const answer = digit ? await server.look(digit) : { said: "Write a digit to see its way through the network." };
   calling = false;
   shown = answer?.levels ? digit : "";
   lens.hidden = true;
   if (shown) show([digit, ...answer.levels], answer.outputs);
   element.querySelector("p").textContent = shown
     ? "Strongest maps first, by their mean. White is the largest value of the layer."
-    : (answer?.line ?? "The server does not answer. It is asked again with the next digit.");
+    : (answer?.said ?? "The server does not answer. It is asked again with the next digit.");
   details.classList.toggle("idle", !shown);
   if (answer?.busy) setTimeout(look, RETRY_AFTER);
   if ((props.value?.seen ?? "") !== digit) look();

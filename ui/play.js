@@ -70,7 +70,7 @@ function goOn() {
 
 function judge(text, kind) {
   const { target } = game;
-  if (text === target) status.textContent = `It reads your ${target}. Clear, and write it otherwise.`;
+  if (text === target) status.textContent = `It reads your ${target}. Clear, and write it differently.`;
   else if (kind === "answer") status.textContent = `It took your ${target} for ${text}. If a person reads a ${target}: fooled!`;
   else status.textContent = `It is in doubt about your ${target}. Fooled by half.`;
 }

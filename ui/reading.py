@@ -1,7 +1,7 @@
 """Reads what sheets send, many at once. What the page shows of an image, an answer, is a dict:
 
 kind         "answer", "doubt" (a score below the threshold), "invitation" or "error"
-line         sentences; an invitation or an error has nothing else, except `busy`: ask again
+said         sentences; an invitation or an error has nothing else, except `busy`: ask again
 text         what was read
 digits       one dict for each digit:
     label            "0" to "9", or "?"
@@ -32,11 +32,11 @@ MAX_CHARACTERS = 200_000  # of a data URL; sheet.js sends fewer
 MAX_SENT_PIXELS = 10**6  # sheet.js sends at most 512 a side
 MAPS_AT_ONCE = 64  # saliency maps: each keeps the network's layers
 GUESS_FROM = 0.3  # confidence: less is no guess worth a word
-BUSY = {"kind": "error", "busy": True, "line": "Too many people are here. Please wait."}
+BUSY = {"kind": "error", "busy": True, "said": "Too many people are here. Please wait."}
 INVITATION = "What is read appears here."
 
 
-def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
+def read_sheets(reader: NumberRecognitionPipeline, sheets: list) -> list[dict]:
     """The answers to what sheets sent, {"image": data URL, "resting": whether the pen rests} each.
 
     Anyone can send anything: what cannot be read fails alone. The lines of all images are read in
@@ -48,18 +48,18 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
             content = sent["image"][:MAX_CHARACTERS].partition(";base64,")[2]
             file = io.BytesIO(base64.b64decode(content, validate=True))
             image, resting = open_image(file, MAX_SENT_PIXELS), bool(sent["resting"])
-            opened[index] = read.preprocess(image), image.size, resting
+            opened[index] = reader.preprocess(image), image.size, resting
         except (TypeError, KeyError, AttributeError, ValueError, gr.Error):
             problem = "The sheet did not arrive whole. Please write once more."
-            answers[index] = {"kind": "error", "line": problem}
+            answers[index] = {"kind": "error", "said": problem}
     try:
         with torch.inference_mode():
-            results = read.read([ink["pixels"] for ink, _, _ in opened.values()])
+            results = reader.read([ink["pixels"] for ink, _, _ in opened.values()])
     except Exception:
         if len(sheets) > 1:
-            return [read_sheets(read, [sheet])[0] for sheet in sheets]
+            return [read_sheets(reader, [sheet])[0] for sheet in sheets]
         logging.exception("A sheet could not be read")
-        return [{"kind": "error", "line": "This cannot be read. Write it otherwise."}]
+        return [{"kind": "error", "said": "This cannot be read. Write it differently."}]
     found = {n: (*opened[n], result) for n, result in zip(opened, results, strict=True)}
     # Only where the pen rests: else the next image comes before anyone could study a map.
     studied = [
@@ -69,35 +69,33 @@ def read_sheets(read: NumberRecognitionPipeline, sheets: list) -> list[dict]:
         if resting
     ]
     batches = torch.from_numpy(np.array(studied)).split(MAPS_AT_ONCE)
-    maps = chain.from_iterable(saliency_maps(read.model, batch) for batch in batches)
+    maps = chain.from_iterable(saliency_maps(reader.model, batch) for batch in batches)
     for index, (ink, size, resting, result) in found.items():
-        boxes = [
-            ((digit.box * ink["scale"] + np.tile(ink["corner"], 2)) / np.tile(size, 2)).tolist()
-            for digit in result.digits
-        ]
+        sides = [digit.box * ink["scale"] + np.tile(ink["corner"], 2) for digit in result.digits]
+        boxes = [(box / np.tile(size, 2)).clip(0, 1).tolist() for box in sides]
         own_maps = [next(maps) for _ in result.digits] if resting else []
-        answers[index] = describe(read, result, boxes, own_maps)
-        if resting and read.is_on_its_side(ink["pixels"], result):
-            answers[index] = {"kind": "error", "line": ON_ITS_SIDE}
+        answers[index] = describe(reader, result, boxes, own_maps)
+        if resting and reader.is_on_its_side(ink["pixels"], result):
+            answers[index] = {"kind": "error", "said": ON_ITS_SIDE}
     return [answers[index] for index in range(len(sheets))]
 
 
-def describe(read: NumberRecognitionPipeline, found: Reading, boxes: list, maps: list) -> dict:
+def describe(reader: NumberRecognitionPipeline, found: Reading, boxes: list, maps: list) -> dict:
     """The answer to an image, of what the pipeline has found in it.
 
     Of each digit there is a box, shares of the image, and where the pen rests a saliency map.
     """
     if not found.digits:
-        return {"kind": "invitation", "line": "No digit is seen here."}
+        return {"kind": "invitation", "said": "No digit is seen here."}
     is_number = len(found.digits) > 1
-    is_sure = found.score >= read.model.config.confidence_threshold
+    is_sure = found.score >= reader.model.config.confidence_threshold
     return {
         "kind": "answer" if is_sure else "doubt",
-        "text": read.spell(found.digits),
-        "line": sentences(read, found),
+        "text": reader.spell(found.digits),
+        "said": sentences(reader, found),
         "digits": [
             {
-                "label": read.spell([digit]).strip(),
+                "label": reader.spell([digit]).strip(),
                 "line": digit.line,
                 "probabilities": [round(float(p), 4) for p in digit.probabilities],
                 "seen": encode_levels(digit.pixels),
@@ -112,16 +110,15 @@ def describe(read: NumberRecognitionPipeline, found: Reading, boxes: list, maps:
                 "height": line.pixels.shape[0],
                 "places": line.places.tolist(),
             }
-            for line in found.lines
-            if is_number and maps
+            for line in (found.lines if is_number and maps else [])
         ],
         "boxes": boxes if is_number else [],
     }
 
 
-def sentences(read: NumberRecognitionPipeline, found: Reading) -> str:
+def sentences(reader: NumberRecognitionPipeline, found: Reading) -> str:
     """What is said beside the text: the confidence, what is in doubt, and what to do."""
-    config, digits, score = read.model.config, found.digits, found.score
+    config, digits, score = reader.model.config, found.digits, found.score
     percent = ">99%" if score > 0.99 else f"{score:.0%}"
     weakest = min(range(len(digits)), key=lambda n: digits[n].score)
     guesses = digits[weakest].probabilities.argsort()[:-3:-1].tolist()

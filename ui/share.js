@@ -31,7 +31,11 @@ function offerSharing(canvas, drawn) {
     status.textContent = copied ? done : "Copying is not allowed here. Open this page in a tab of its own.";
   };
   const shares = {
-    copy: () => copy(props.value?.text ?? "", `Copied: ${props.value?.text || "nothing was read"}`),
+    copy() {
+      const text = props.value?.text;
+      if (text) copy(text, `Copied: ${text}`);
+      else status.textContent = "Nothing was read yet."; // what was copied before stays
+    },
     link() {
       const { image, strokes } = drawn();
       const text = image ? undefined : toText(strokes, canvas);
@@ -49,7 +53,7 @@ function offerSharing(canvas, drawn) {
       context.fillStyle = "#374151";
       context.font = "24px system-ui, sans-serif";
       context.textAlign = "right";
-      context.fillText(props.value?.line?.split("\n")[0] ?? "", canvas.width - 40, baseline, 280);
+      context.fillText(props.value?.said?.split("\n")[0] ?? "", canvas.width - 40, baseline, 280);
       Object.assign(document.createElement("a"), { href: poster.toDataURL(), download: "digits.png" }).click();
       status.textContent = "Saved as digits.png.";
     },

@@ -34,7 +34,7 @@ const isWriting = () => drawing || example === "growing";
 const isSharing = offerSharing(canvas, () => ({ image, strokes }));
 
 // What lies on the sheet
-const line = (from, to) => pen.stroke(new Path2D(`M ${from} L ${to} l .01 0`)); // from where it ends: a dot
+const connect = (from, to) => pen.stroke(new Path2D(`M ${from} L ${to} l .01 0`)); // from where it ends: a dot
 
 function redraw() {
   pen.fillStyle = image?.paper ?? "white";
@@ -44,7 +44,7 @@ function redraw() {
   pen.lineCap = pen.lineJoin = "round";
   for (const { ink, points } of strokes) {
     pen.strokeStyle = ink;
-    points.forEach((point, i) => line(points[Math.max(i - 1, 0)], point));
+    points.forEach((point, i) => connect(points[Math.max(i - 1, 0)], point));
   }
   undoButton.disabled = now === 0;
   clearButton.disabled = shareButton.disabled = isEmpty();
@@ -110,11 +110,11 @@ async function read() {
     unread = false;
     const [pause, input, area] = [sleep(SEND_EVERY), inputs, region()];
     const sent = isEmpty() ? null : { image: encode(area), resting: !isWriting() };
-    const value = sent && ((await server.read_sheet(sent)) ?? { kind: "error", busy: true, line: UNANSWERED });
+    const value = sent && ((await server.read_sheet(sent)) ?? { kind: "error", busy: true, said: UNANSWERED });
     unread ||= value?.busy;
     if (input === inputs) {
-      if (value?.kind === "invitation" && !strokes.length) value.line = BLANK;
-      if (value && !value.busy && example === "whole") value.line = EXAMPLE;
+      if (value?.kind === "invitation" && !strokes.length) value.said = BLANK;
+      if (value && !value.busy && example === "whole") value.said = EXAMPLE;
       answer(value);
       showBoxes(value?.boxes ?? [], area);
     }
@@ -184,7 +184,7 @@ document.addEventListener("pointermove", (event) => {
     if (coming) coming = point;
     if (!drawing) continue;
     strokes.at(-1).points.push(point);
-    line(...strokes.at(-1).points.slice(-2));
+    connect(...strokes.at(-1).points.slice(-2));
   }
   if (drawing) read();
 });
@@ -217,7 +217,7 @@ takeImages(async (url) => {
   const loaded = await load(url, canvas);
   if (input !== inputs || drawing) return;
   if (loaded) return change(loaded, []);
-  answer({ kind: "error", line: NO_IMAGE });
+  answer({ kind: "error", said: NO_IMAGE });
   await sleep(REFUSED_FOR);
   if (input === inputs) read();
 });
