@@ -82,10 +82,10 @@ def read(image: str | None) -> dict:
         image: An image file: PNG, JPEG, GIF, WebP, BMP or TIFF, of at most 64 megapixels.
 
     Returns:
-        `number`, its `score` (0 to 1), `digits` from left to right and from top to bottom (each a
-        `label`, a `score`, a `line` from 0 on, a `box` in pixels: xmin, ymin, xmax, ymax), and
-        `ignored`, the boxes of signs that were left out. If the image lies on its side, the number
-        is "?", and a `message` says so.
+        `number`, its `score` (0 to 1), `digits` from left to right and from top to bottom
+        of each digit its `label`, `score`, `line` from 0 on, and `box` (xmin, ymin, xmax, ymax)
+        `ignored`: the boxes of signs that were left out, all boxes in pixels
+        `message`: that the image lies on its side, if it does; then the number is "?"
     """
     return read_number(open_image(image))
 

@@ -120,9 +120,6 @@ class NumberRecognitionPipeline(Pipeline):
         rest = [n for n in inked if n not in alone or alone[n].score < least[n]]
         lines = {n: self.frame_lines(inks[n], parts[n]) for n in rest}
         self.read_lines([*chain(*lines.values())])
-        self.find_lone_digits(
-            [line for each in lines.values() if len(each) > 1 for line in each if not line.crops]
-        )
         several = [each for each in lines.values() if sum(len(line.crops) for line in each) > 1]
         self.classify_digits([*chain(*several)])
         readings = [self.join(lines.get(n, [])) for n in range(len(inks))]
@@ -151,14 +148,17 @@ class NumberRecognitionPipeline(Pipeline):
             place[:, PADDING : PADDING + line.pixels.shape[1]] = torch.from_numpy(line.pixels)
         logits = self.model.read_lines(batch.to(self.model.device, self.model.dtype))
         for line, count, of_line in zip(lines, columns, logits.float().cpu(), strict=True):
-            line.divide(of_line[:count].log_softmax(-1))
+            line.find_digits(of_line[:count].log_softmax(-1))
+        self.find_overlooked(lines)
+        for line in lines:
+            line.divide()
 
-    def find_lone_digits(self, lines: list["Line"]) -> None:
-        """Take a line for one digit, of those without any, if the classifier is confident."""
-        framed = [self.image_processor.frame_part(line.ink) for line in lines]
-        for line, probabilities in zip(lines, self.classify(framed), strict=True):
-            if probabilities.max() >= self.model.config.confidence_threshold:
-                line.take_whole()
+    def find_overlooked(self, lines: list["Line"]) -> None:
+        """Take parts for digits in which the line network finds none, if both networks allow it."""
+        found = [(line, part) for line in lines for part in line.overlooked()]
+        framed = [self.image_processor.frame_part(line.crop(part)) for line, part in found]
+        for (line, part), alone in zip(found, self.classify(framed), strict=True):
+            line.consider(part, alone)
 
     def classify_digits(self, lines: list["Line"]) -> None:
         """Classify the digits of lines in one batch, each alone."""
@@ -188,16 +188,13 @@ class NumberRecognitionPipeline(Pipeline):
         lines = [line for line in lines if line.classified]
         for index, line in enumerate(lines):
             pixels, alone = map(np.array, zip(*line.classified, strict=True))
-            if line.is_whole:
-                agreed, claim = alone, alone.max()
-            else:
-                agreed = line.probabilities[line.columns, :-1] * alone
-                agreed /= agreed.sum(1, keepdims=True)
-                # The networks err on the same digits: all of them are right as often as the
-                # geometric mean of the two claims; the product claims more.
-                mean = np.sqrt(agreed)
-                claim = (mean.max(1) / mean.sum(1)).prod()
-                claim *= line.path_probability(agreed.argmax(1))
+            agreed = line.probabilities[line.columns, :-1] * alone
+            agreed /= agreed.sum(1, keepdims=True)
+            # The networks err on the same digits: all of them are right as often as the geometric
+            # mean of the two claims; the product claims more.
+            mean = np.sqrt(agreed)
+            claim = (mean.max(1) / mean.sum(1)).prod()
+            claim *= line.path_probability(agreed.argmax(1))
             score *= float(claim)
             gaps = np.diff(line.boxes[:, [0, 2]].ravel())[1::2]
             spaces = np.append(False, gaps > SPACE * np.median(np.diff(line.boxes[:, 1::2])))
@@ -312,7 +309,6 @@ class Line:
         crops: n crops (h, w) of the ink, each of one digit.
         boxes: (n, 4) int, left, top, right and bottom of each in all of the ink.
         ignored: (m, 4) int, the same of the parts that belong to no digit.
-        is_whole: Whether the line network finds no digit, and the classifier takes all for one.
         classified: Of each digit its pixels, (28, 28) 0-1, and probabilities (10,) of it alone.
     """
 
@@ -325,23 +321,55 @@ class Line:
     pixels: np.ndarray | None = None
     step: float = 1.0
     classified: Sequence[tuple[np.ndarray, np.ndarray]] = ()
-    is_whole: bool = False
 
-    def divide(self, log_probabilities: torch.Tensor) -> None:
-        """Find the digits on the best path, and divide the ink among them.
+    def find_digits(self, log_probabilities: torch.Tensor) -> None:
+        """Find the digits on the best path through (columns, 11)."""
+        self.log_probabilities = log_probabilities
+        self.probabilities = log_probabilities.exp().numpy()
+        self.columns = best_path(self.probabilities)
+        self.part_boxes = boxes_of(self.parts)
+
+    def spanned(self) -> tuple[np.ndarray, np.ndarray]:
+        """Of each part the first and the last digit whose columns it spans; first > last: none."""
+        first = self.middles.searchsorted(self.part_boxes[:, 0] - COLUMN * self.step)
+        return first, self.middles.searchsorted(self.part_boxes[:, 2] + COLUMN * self.step) - 1
+
+    def overlooked(self) -> list[int]:
+        """The parts that are as high as digits, but span the column of none."""
+        first, last = self.spanned()
+        heights = self.part_boxes[:, 3] - self.part_boxes[:, 1]
+        return np.flatnonzero((first > last) & (heights >= LOW * heights.max())).tolist()
+
+    def crop(self, part: int) -> np.ndarray:
+        """The ink (h, w) of one part."""
+        place = with_margin(self.part_boxes[part])
+        return self.ink[place] * (self.parts[place] == part + 1)
+
+    def consider(self, part: int, alone: np.ndarray) -> None:
+        """Take a part for a digit if that is more probable than that it is none.
+
+        Args:
+            part: Its index.
+            alone: (10,), the classifier's probabilities of it. What they lack to 1 counts for none.
+        """
+        middle = self.part_boxes[part, ::2].mean() / self.step
+        column = round((middle + PADDING) / COLUMN - 0.5)
+        place = self.columns.searchsorted(column)
+        labels = self.probabilities[self.columns].argmax(1)
+        one_more = self.path_probability(np.insert(labels, place, alone.argmax()))
+        if alone.max() * one_more > (1 - alone.max()) * self.path_probability(labels):
+            self.columns = np.insert(self.columns, place, column)
+
+    def divide(self) -> None:
+        """Divide the ink among the digits.
 
         A part belongs to the digits whose columns it spans, and is cut half-way between them. One
         that is low, or spans none, belongs to the nearest digit if it stands above or below it, or
         if that has no other part.
         """
-        self.log_probabilities = log_probabilities
-        self.probabilities = log_probabilities.exp().numpy()
-        self.columns = best_path(self.probabilities)
-        count, boxes = len(self.columns), boxes_of(self.parts)
-        middles = (self.places * self.step).clip(0, self.ink.shape[1] - 1)
+        count, boxes, middles = len(self.columns), self.part_boxes, self.middles
         nearest = ((middles[1:] + middles[:-1]) / 2).searchsorted(np.arange(self.ink.shape[1]))
-        first = middles.searchsorted(boxes[:, 0] - COLUMN * self.step)
-        last = middles.searchsorted(boxes[:, 2] + COLUMN * self.step) - 1
+        first, last = self.spanned()
         heights = boxes[:, 3] - boxes[:, 1]
         spans = (first <= last) & (heights >= LOW * heights.max())
         first[~spans], last[~spans] = 0, -1
@@ -365,16 +393,15 @@ class Line:
         self.boxes = self.in_ink(found)
         self.ignored = np.concatenate([self.in_ink(boxes[first > last]), self.left_out])
 
-    def take_whole(self) -> None:
-        """Take all of the ink for one digit, in the column in which one is most probable."""
-        self.columns = self.probabilities[:, :-1].max(1).argmax(keepdims=True)
-        self.crops, self.ignored, self.is_whole = [self.ink], self.left_out, True
-        self.boxes = self.in_ink(union(boxes_of(self.parts))[None])
-
     @property
     def places(self) -> np.ndarray:
         """Where the digits are found, (n,) in pixels of `pixels` from the left."""
         return COLUMN * (self.columns + 0.5) - PADDING
+
+    @property
+    def middles(self) -> np.ndarray:
+        """The same in pixels of `ink`."""
+        return (self.places * self.step).clip(0, self.ink.shape[1] - 1)
 
     def in_ink(self, boxes: np.ndarray) -> np.ndarray:
         """Boxes (n, 4) in this line as boxes in all of the ink."""

@@ -50,8 +50,7 @@ def test_it_learns_from_scratch_is_saved_and_resumes(argv, tmp_path):
     longer = train(output, 45)
     assert longer < 0.9 * first
     weights = (output / InkFinder.FILE).read_bytes()
-    processor = AutoImageProcessor.from_pretrained(output, trust_remote_code=True)
-    assert processor.ink_finder is not None
+    assert AutoImageProcessor.from_pretrained(output, trust_remote_code=True).ink_finder is not None
     resumed = train(output, 45, "--resume_from_checkpoint", output / "checkpoint-40")
     assert resumed == pytest.approx(longer, rel=1e-3)
     assert (output / InkFinder.FILE).read_bytes() == weights

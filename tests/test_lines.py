@@ -63,7 +63,8 @@ def test_the_ink_is_divided_by_the_columns_and_the_rest_is_ignored():
     seen = np.full((max(columns) + 3, 11), -9, np.float32)
     seen[:, 10] = -1
     seen[columns, 1] = 0
-    line.divide(torch.from_numpy(seen))
+    line.find_digits(torch.from_numpy(seen))
+    line.divide()
     boxes = [(20, 20, 55, 80), (55, 20, 90, 80), (160, 10, 175, 80)]
     # A column of the logits is ten of these pixels wide.
     np.testing.assert_allclose(line.boxes, boxes, atol=6)

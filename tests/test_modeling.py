@@ -1,7 +1,5 @@
 """The model: its size, its loss against an independent oracle, and what saving keeps."""
 
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
@@ -14,9 +12,7 @@ from benchmarks.images import scribble
 from conftest import ROOT
 from modeling_mnist import MnistConfig, MnistForImageClassification, load_pretrained
 
-TINY = MnistConfig(
-    conv_channels=(4, 8), hidden_size=16, line_channels=(2, 3, 4, 5), line_hidden_size=6
-)
+TINY = MnistConfig(conv_channels=(4, 8), hidden_size=8, line_channels=[2] * 4, line_hidden_size=6)
 
 
 def test_has_every_named_layer_and_at_most_half_a_million_parameters_for_digits():
@@ -72,13 +68,10 @@ def test_released_model_doubts_a_blank_image_and_scribbles_in_the_plain_pipeline
 def test_shipped_model_is_float32_safetensors_of_at_most_eight_megabytes():
     weights = ROOT / "model" / "model.safetensors"
     assert weights.stat().st_size <= 8_000_000
-    tensors = load_file(weights)
-    floats = {name: t.dtype for name, t in tensors.items() if "num_batches" not in name}
+    floats = {name: t.dtype for name, t in load_file(weights).items() if "num_batches" not in name}
     assert set(floats.values()) == {torch.float32}
     # The code that lies beside the weights is the code of this repo, tried with the same versions.
-    pushed = ("modeling_mnist.py", "image_processing_mnist.py", "pipeline_mnist.py")
-    for file in (*pushed, "deploy/handler.py"):
-        copy = ROOT / "model" / Path(file).name
-        assert copy.read_text() == (ROOT / file).read_text()
+    for file in (*ROOT.glob("*_mnist.py"), ROOT / "deploy" / "handler.py"):
+        assert (ROOT / "model" / file.name).read_text() == file.read_text()
     pins, copied = ((ROOT / f / "requirements.txt").read_text().split() for f in (".", "model"))
     assert set(copied) - set(pins) == {"torch>=2.6"}

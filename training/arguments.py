@@ -217,6 +217,8 @@ def check_arguments(args: MnistTrainingArguments) -> None:
         raise InputError("--lr_scheduler_type reduce_lr_on_plateau needs --distillation_share 0.")
     if args.trust_corrections and args.corrections is None:
         raise InputError("--trust_corrections needs some: --corrections FOLDER_OR_HUB_ID.")
+    if args.do_train and max(args.num_train_epochs, args.max_steps) <= 0:
+        raise InputError("--num_train_epochs and --max_steps leave no step to train.")
     if args.do_train:
         return
     if args.model_name_or_path is None:

@@ -251,7 +251,8 @@ def cut_digit(digits: np.ndarray, images: np.ndarray, rng: Generator) -> np.ndar
     seen = np.full((columns.max() + 2, 11), -np.inf, np.float32)
     seen[:, -1] = -1
     seen[columns, digits[order]] = 0
-    line.divide(torch.from_numpy(seen))
+    line.find_digits(torch.from_numpy(seen))
+    line.divide()
     place = order.argmin()
     return line.crops[place] if len(line.crops) == 3 else np.zeros((1, 1), np.float32)
 

@@ -17,10 +17,15 @@ function play(kind) {
   const target = String(lowest + Math.floor((10 ** length - lowest) * Math.random()));
   offer({ kind, target, begun: 0, done: false });
   document.querySelector("#sheet .clear").click();
+  ask();
+  document.querySelector("#sheet").scrollIntoView({ block: "nearest" });
+}
+
+function ask() {
+  const { kind, target } = game;
   status.innerHTML = kind === "write"
     ? `Write <b>${target}</b>` + (streak ? `. Streak: ${streak}` : "")
     : `Write ${target === "8" ? "an" : "a"} <b>${target}</b> that a person can read, and it cannot`;
-  document.querySelector("#sheet").scrollIntoView({ block: "nearest" });
 }
 
 function stop() {
@@ -45,9 +50,10 @@ function follow() {
   const text = number();
   if (!game || game.done) return;
   clearTimeout(timer);
+  if (writing || digits.length) game.begun ||= performance.now();
+  if (!props.value && game.kind === "fool") ask(); // it is cleared
   if (!digits.length) return;
-  game.begun ||= performance.now();
-  if (game.kind === "write" && text === game.target && kind === "answer") return won();
+  if (game.kind === "write" && text === game.target) return won();
   if (game.kind === "fool" && !writing) timer = setTimeout(judge, RESTS, text, kind);
 }
 
