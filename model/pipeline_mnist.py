@@ -356,8 +356,11 @@ class Line:
         column = round((middle + PADDING) / COLUMN - 0.5)
         place = self.columns.searchsorted(column)
         labels = self.probabilities[self.columns].argmax(1)
-        one_more = self.path_probability(np.insert(labels, place, alone.argmax()))
-        if alone.max() * one_more > (1 - alone.max()) * self.path_probability(labels):
+        one_more = np.insert(labels, place, alone.argmax())
+        without, with_it = self.path_probability(labels), self.path_probability(one_more)
+        if not len(labels):  # a line without any digit is improbable: the classifier decides
+            without = with_it = 1
+        if alone.max() * with_it > (1 - alone.max()) * without:
             self.columns = np.insert(self.columns, place, column)
 
     def divide(self) -> None:
