@@ -20,6 +20,8 @@ from skimage.feature import canny
 SIDE = 28
 COLUMNS = np.arange(SIDE)
 SIDES = (-0.4, 0.4)  # radians
+SHEARS = [[[np.cos(a), 0], [-np.sin(a), 1]] for a in SIDES]
+TURNS = [[[np.cos(a), np.sin(a)], [-np.sin(a), np.cos(a)]] for a in SIDES]
 
 _blur = partial(ndimage.gaussian_filter, mode="nearest")
 
@@ -121,13 +123,11 @@ CHANGES = {
     "glass_blur": glass_blur,
     "motion_blur": motion_blur,
     # Sheared by 0.4 radians to either side.
-    "shear": lambda x, rng: _warp(x, [[np.cos(a := rng.choice(SIDES)), 0], [-np.sin(a), 1]]),
+    "shear": lambda x, rng: _warp(x, rng.choice(SHEARS)),
     # Shrunk to 70%.
     "scale": lambda x, rng: _warp(x, np.eye(2) / 0.7),
     # Rotated by 0.4 radians (23 degrees) to either side.
-    "rotate": lambda x, rng: _warp(
-        x, [[np.cos(a := rng.choice(SIDES)), np.sin(a)], [-np.sin(a), np.cos(a)]]
-    ),
+    "rotate": lambda x, rng: _warp(x, rng.choice(TURNS)),
     # Half of the range added to every pixel.
     "brightness": lambda x, rng: x + 0.5,
     # Moved by 3 pixels along both axes.

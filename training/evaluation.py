@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw
 from scipy.special import softmax
 from transformers import EvalPrediction
 
+BINS = 15  # of confidence, as in Guo et al. 2017
+
 
 class DigitAccuracy(evaluate.Metric):
     """Accuracy, overall and of each digit. Unlike a metric of the Hub's, it needs no network."""
@@ -48,8 +50,8 @@ def expected_calibration_error(true: np.ndarray, probabilities: np.ndarray) -> f
 def calibration_bins(true: np.ndarray, probabilities: np.ndarray) -> np.ndarray:
     """Sums (3, 15) of confidences, of correct answers and of images, in bins of confidence."""
     confidence, correct = probabilities.max(1), probabilities.argmax(1) == true
-    bins = np.minimum(confidence * 15, 14).astype(int)
-    return np.stack([np.bincount(bins, weights, 15) for weights in (confidence, correct, None)])
+    bins = np.minimum(confidence * BINS, BINS - 1).astype(int)
+    return np.stack([np.bincount(bins, weights, BINS) for weights in (confidence, correct, None)])
 
 
 def plot_evaluation(

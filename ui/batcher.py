@@ -6,7 +6,8 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from functools import wraps
 
-MAX_BATCH, MAX_WAITING = 16, 100
+MAX_BATCH = 16  # items: no call waits longer for a batch before it
+MAX_WAITING = 100  # callers: those who come after them are told that it is busy
 
 
 def batched(work: Callable[[list], list[dict]], busy: dict) -> Callable[[object], Awaitable[dict]]:

@@ -13,7 +13,7 @@ from pipeline_mnist import NumberRecognitionPipeline
 from ui.batcher import batched
 from ui.corrections import CorrectionStore
 from ui.reading import BUSY, INVITATION, read_sheets
-from ui.saliency import trace
+from ui.saliency import MAX_LEVELS, trace
 
 UI = Path(__file__).parent
 
@@ -72,8 +72,9 @@ class Inside(Component):
 
         async def look(seen: object) -> dict:
             try:
-                digit = np.frombuffer(base64.b64decode(str(seen)[:2000], validate=True), np.uint8)
-                return await traced(digit.reshape(IMAGE_SIZE, IMAGE_SIZE))
+                levels = base64.b64decode(str(seen)[:MAX_LEVELS], validate=True)
+                digit = np.frombuffer(levels, np.uint8).reshape(IMAGE_SIZE, IMAGE_SIZE)
+                return await traced(digit)
             except ValueError:
                 return {"said": "The digit did not arrive whole. Please write once more."}
 

@@ -22,7 +22,7 @@ from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 from transformers import PreTrainedModel
 
-from ui.saliency import probabilities
+from ui.saliency import MAX_LEVELS, probabilities
 
 LABELS = (*"0123456789", "none")
 PER_SESSION, PER_HOUR = 20, 200  # corrections, even if the disk does not take them
@@ -61,7 +61,7 @@ class CorrectionStore:
         """
         try:
             label, session = sent["label"], sent["session"]
-            pixels = base64.b64decode(sent["seen"][:2000], validate=True)
+            pixels = base64.b64decode(sent["seen"][:MAX_LEVELS], validate=True)
             valid = label in LABELS and isinstance(session, str) and len(session) <= 40
             if not valid or len(pixels) != 784 or not any(pixels):
                 raise ValueError
