@@ -30,6 +30,7 @@ from page import (
 )
 from scripts.strokes import encode
 from ui.batcher import batched
+from ui.reading import BUSY
 
 HAS_YELLOW = """() => {
   const map = document.querySelector("#answer .saliency").getContext("2d");
@@ -267,8 +268,7 @@ def test_the_server_fails_and_comes_back(app_url, context):
         page.route(server, lambda route: route.fulfill(status=500))
         draw(page, [[(60, 260), (70, 260)]])
         expect(page.locator(error)).to_contain_text("stays here")
-        busy = {"kind": "error", "busy": True, "said": "Too many people are here."}
-        page.route(server, lambda route: route.fulfill(json=busy))
+        page.route(server, lambda route: route.fulfill(json=BUSY))
         expect(page.locator(error)).to_contain_text("Too many")
         page.unroute(server)
         expect_digit(page, 4)
@@ -285,11 +285,10 @@ def test_who_finds_a_hundred_waiting_is_told_so_and_the_hundred_get_their_own_an
 
 
 def test_examples_are_read_as_their_names_say(page):
-    examples = page.locator("#examples button")
-    for index, name in enumerate(page.locator("#examples img").all()):
+    for example in page.locator("#examples img").all():
         shows = r"Example: (an? [0-9]|the number 407|a house)\b.*"
-        digits = re.sub(r"\D", "", re.fullmatch(shows, name.get_attribute("alt"))[1])
-        examples.nth(index).click()
+        digits = re.sub(r"\D", "", re.fullmatch(shows, example.get_attribute("alt"))[1])
+        example.click()
         if len(digits) == 1:
             expect_digit(page, digits)
         elif digits:
@@ -308,7 +307,6 @@ MOVES = """() => {
     requestAnimationFrame(look);
   })();
 }"""
-SCROLLED = "addEventListener('scrollend', () => (window.scrolled = scrollY))"
 SCREENS = (
     (1280, 800, {}),
     (360, 740, TOUCH),
@@ -325,13 +323,12 @@ def test_on_every_screen_nothing_moves(app_url, browser, width, height, options)
         box, beside = sheet.bounding_box(), answer.bounding_box()
         assert box["height"] <= 0.7 * height
         assert (beside["x"] >= box["x"] + box["width"]) == (width >= 640)
-        of_dropping = page.locator("#sheet .hint span")
-        expect(of_dropping).to_be_visible(visible="has_touch" not in options)
+        expect(page.locator("#sheet .hint span")).to_be_visible(visible="has_touch" not in options)
         for seen in ("#sheet canvas", "#sheet .tools", "#answer .verdict", "#answer .tiles"):
             expect(page.locator(seen)).to_be_in_viewport(ratio=1)
         if height > width:
             expect(page.locator("#answer .images")).to_be_in_viewport(ratio=1)
-        page.evaluate(SCROLLED)
+        page.evaluate("addEventListener('scrollend', () => (window.scrolled = scrollY))")
         x, y = beside["x"] + 50, beside["y"] + 70
         swipe(page, *((x, y - 5 * step) for step in range(14)))
         page.wait_for_function("window.scrolled > 30")
@@ -377,8 +374,11 @@ def test_what_is_written_is_copied_saved_and_linked_to(page, app_url, context):
     assert link.startswith(f"{app_url}/#strokes=") and len(link) < 4100
     with visit(context, link) as other:
         expect_number(other, "42")
-    with visit(context, link[:-5]) as other:  # a link that was cut is no drawing, and no error
-        expect(other.locator("#sheet .hint")).to_be_visible()
+    with visit(context, link[:-6]) as other:  # it was cut
+        expect(other.locator("#answer")).to_contain_text("This link is not whole")
+        other.locator("#examples button").first.click()
+        other.get_by_role("button", name="Share").click()  # an image is too much for a link
+        expect(other.locator("#share button:visible")).to_have_count(2)
 
 
 A_PERSON = "Object.defineProperty(navigator, 'webdriver', { get: () => false })"

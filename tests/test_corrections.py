@@ -131,7 +131,7 @@ def test_undone_in_time_nothing_is_sent_and_the_next_correction_sends_the_one_be
         button(page, "0").click()  # a change of mind
         assert "correct" not in page.asked
         second = show(page, 4)
-        expect(status.get_by_text("To be saved as a 0")).to_be_visible()
+        expect(status.get_by_text("Another digit is to be saved as a 0")).to_be_visible()
         button(page, "9").click()
         wait_for(path(folder, "0", first))
         undo.click()

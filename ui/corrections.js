@@ -37,7 +37,8 @@ function takeCorrections(shown) {
       button.ariaPressed = value === label;
     }
     const savedAs = kept.has(seen) ? `Saved as ${named(kept.get(seen))}.` : "";
-    const text = pending ? `To be saved as ${named(pending.label)} in ten seconds.` : savedAs;
+    const toBe = pending?.seen === seen ? "To be saved" : "Another digit is to be saved";
+    const text = pending ? `${toBe} as ${named(pending.label)} in ten seconds.` : savedAs;
     if (saved.textContent !== text) saved.textContent = text; // else it would be said again
   }
 

@@ -1,6 +1,7 @@
 const MAX_LINK = 4000; // characters of the strokes in a link
 
-// Strokes as text, for a link: a point is its halved x and y in base 36, two characters each.
+// Strokes as text, for a link: a point is its halved x and y in base 36, two characters each, and a
+// single one ends it, which a link that was cut lacks.
 function toText(strokes, { width, height }) {
   const number = (value, most) => Math.round(Math.min(Math.max(value, 0), most) / 2).toString(36).padStart(2, "0");
   for (let step = 6; step < width; step *= 1.5) {
@@ -10,16 +11,16 @@ function toText(strokes, { width, height }) {
       return [...kept, points.at(-1)];
     };
     const inText = ({ points }) => thin(points).map(([x, y]) => number(x, width) + number(y, height)).join("");
-    const text = strokes.map(inText).join("-");
+    const text = strokes.map(inText).join("-") + "-e";
     if (text.length <= MAX_LINK) return text;
   }
 }
 
 // The points of each stroke; none if the text is cut or forged.
 function fromText(text) {
-  if (text.length > MAX_LINK || !/^([0-9a-z]{4})+(-([0-9a-z]{4})+)*$/.test(text)) return [];
+  if (text.length > MAX_LINK || !/^([0-9a-z]{4})+(-([0-9a-z]{4})+)*-e$/.test(text)) return [];
   const point = (four) => [four.slice(0, 2), four.slice(2)].map((digits) => 2 * parseInt(digits, 36));
-  return text.split("-").map((stroke) => stroke.match(/.{4}/g).map(point));
+  return text.slice(0, -2).split("-").map((stroke) => stroke.match(/.{4}/g).map(point));
 }
 
 // The menu; `drawn()` gives what lies on the canvas, {image, strokes}. Returns whether it is open.
@@ -37,10 +38,9 @@ function offerSharing(canvas, drawn) {
       else status.textContent = "Nothing was read yet."; // what was copied before stays
     },
     link() {
-      const { image, strokes } = drawn();
-      const text = image ? undefined : toText(strokes, canvas);
+      const text = toText(drawn().strokes, canvas);
       if (text) copy(`${location.origin}${location.pathname}#strokes=${text}`, "Copied. The link itself holds what is written.");
-      else status.textContent = image ? "A link holds what is written, and no image." : "This is too much for a link.";
+      else status.textContent = "This is too much for a link.";
     },
     save() {
       const area = { width: canvas.width, height: 1.25 * canvas.height };
@@ -59,6 +59,9 @@ function offerSharing(canvas, drawn) {
     },
   };
   for (const [name, act] of Object.entries(shares)) menu.querySelector(`.${name}`).addEventListener("click", act);
-  menu.addEventListener("toggle", () => (status.textContent = ""));
+  menu.addEventListener("beforetoggle", () => {
+    status.textContent = "";
+    menu.querySelector(".link").hidden = Boolean(drawn().image); // it is too much for a link
+  });
   return () => menu.popover && menu.matches(":popover-open"); // older browsers have none
 }

@@ -9,12 +9,13 @@ const MAX_SIDE = 512; // pixels of anything sent
 const MAX_LENGTH = 130_000; // characters of a data URL: about 100 kB
 const SEND_EVERY = 50; // milliseconds, while drawing
 const RETRY_AFTER = 2000; // milliseconds, when the server does not answer
-const REFUSED_FOR = 6000; // milliseconds that a file which is no image is talked about
+const REFUSED_FOR = 6000; // milliseconds that a file or a link which holds nothing is talked about
 const AROUND = 60; // a stroke may begin so far outside
 const DARK = "#111";
 const UNANSWERED = "The server does not answer. What is written stays here, and is sent again.";
 const NO_IMAGE = "This file is not an image that can be read. Use PNG, JPEG, GIF, WebP or BMP.";
 const BLANK = "This image is blank. Write on it, or choose another.";
+const CUT = "This link is not whole: what was written is not in it.";
 const EXAMPLE = "This is an example. Write on the sheet: it goes away.";
 
 let image = null; // {source, left, top, width, height, paper}: its place on the canvas, the colour around it
@@ -212,20 +213,27 @@ undoButton.addEventListener("click", undo);
 clearButton.addEventListener("click", clear);
 
 // Images, and links that hold strokes
+async function refuse(said) {
+  const input = inputs;
+  answer({ kind: "error", said });
+  await sleep(REFUSED_FOR);
+  if (input === inputs) read();
+}
+
 takeImages(async (url) => {
   const input = ++inputs;
   const loaded = await load(url, canvas);
   if (input !== inputs || drawing) return;
-  if (loaded) return change(loaded, []);
-  answer({ kind: "error", said: NO_IMAGE });
-  await sleep(REFUSED_FOR);
-  if (input === inputs) read();
+  if (loaded) change(loaded, []);
+  else refuse(NO_IMAGE);
 });
 
 function openLink() {
-  const written = fromText(location.hash.split("#strokes=")[1] ?? "");
-  if (!written.length) return false;
-  change(null, written.map((points) => ({ ink: DARK, points: points.map(nearest) })));
+  const text = location.hash.split("#strokes=")[1];
+  if (text === undefined) return false;
+  const written = fromText(text);
+  if (written.length) change(null, written.map((points) => ({ ink: DARK, points: points.map(nearest) })));
+  else refuse(CUT);
   history.replaceState(null, "", location.pathname + location.search); // a reload would bring them back
   return true;
 }
