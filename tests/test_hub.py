@@ -138,7 +138,7 @@ def test_two_processes_train_one_model_and_push_it_once(hub, run_code, tmp_path,
     results = json.loads((output / "eval_results.json").read_text())
     model = MnistForImageClassification.from_pretrained(output).eval()
     predicted = model(torch.from_numpy(pixels)[:, None] / 255).logits.argmax(1).numpy()
-    assert (predicted == digits[1]).mean() == results["eval_accuracy"] > 0.85
+    assert (predicted == digits[1]).mean() == results["eval_accuracy"] > 0.75
     card = (output / "README.md").read_text()
     assert "| world_size | 2 |" in card and "| per_device_train_batch_size | 32 |" in card
 

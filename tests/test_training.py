@@ -29,7 +29,7 @@ from training.model_card import command_line
 
 
 def test_learns_to_classify_held_out_digits(trained, digits):
-    """60 steps on 630 images: of 300 test images the saved model has 83 to 92% right in six seeds."""
+    """60 steps on 630 images; with six seeds 83 to 92% of the 300 test images are right."""
     model = MnistForImageClassification.from_pretrained(trained).eval()
     processor = MnistImageProcessor.from_pretrained(trained)
     images, labels = digits
