@@ -211,6 +211,11 @@ def test_a_blank_image_is_called_so_and_the_pen_is_seen_on_and_beside_it(page):
             before = canvas.evaluate(luminance, x)
             draw(page, [[(x / 2 - 70, 100), (x / 2 - 70, 180)]])
             assert abs(canvas.evaluate(luminance, x) - before) > 150
+    chalk = Image.new("RGBA", (900, 600))  # transparent
+    chalk.paste("white", (100, 200, 150, 400))
+    hand_over(page, "drop", encode(chalk))
+    expect_digit(page, 1)
+    assert canvas.evaluate(luminance, 120) > canvas.evaluate(luminance, 520) + 150
 
 
 def test_a_photograph_is_turned_by_its_exif_and_sent_small_and_60_megapixels_are_read(page):

@@ -14,7 +14,7 @@ function reduced(source, maxWidth, maxHeight, area, paper = "white") {
 }
 
 function meanColour(source, area, paper) {
-  return reduced(source, 1, 1, area, paper).getContext("2d").getImageData(0, 0, 1, 1).data.slice(0, 3);
+  return reduced(source, 1, 1, area, paper).getContext("2d").getImageData(0, 0, 1, 1).data;
 }
 const isDark = ([red, green, blue]) => red + green + blue < 384;
 
@@ -29,8 +29,10 @@ async function load(url, canvas) {
   const scale = Math.min(canvas.width / source.width, canvas.height / source.height);
   const [width, height] = [source.width * scale, source.height * scale];
   const [left, top] = [(canvas.width - width) / 2, (canvas.height - height) / 2];
-  const colour = meanColour(source, source);
-  const paper = isDark(colour) ? `rgb(${colour})` : "white"; // the pen is seen beside it, too
+  const [red, green, blue, alpha] = meanColour(source, source, "transparent");
+  const dark = isDark([red, green, blue]);
+  let paper = dark ? `rgb(${[red, green, blue]})` : "white"; // the pen is seen beside it, too
+  if (alpha < 128) paper = dark ? "white" : "black"; // ink on a transparent canvas
   return { source, left, top, width, height, paper };
 }
 
