@@ -5,6 +5,7 @@ const RESTS = 900; // milliseconds: the writer has finished
 let game = null; // {kind, target, begun, done}
 let streak = 0;
 let timer;
+const article = (digit) => (digit === "8" ? "an" : "a");
 const number = () => (props.value?.text ?? "").replaceAll(" ", ""); // wide gaps are as good
 const best = { // seconds a digit
   get: () => { try { return Number(localStorage.getItem("best")) || Infinity; } catch { return Infinity; } },
@@ -25,7 +26,7 @@ function ask() {
   const { kind, target } = game;
   status.innerHTML = kind === "write"
     ? `Write <b>${target}</b>` + (streak ? `. Streak: ${streak}` : "")
-    : `Write ${target === "8" ? "an" : "a"} <b>${target}</b> that a person can read, and it cannot`;
+    : `Write ${article(target)} <b>${target}</b> that a person can read, and it cannot`;
 }
 
 function stop() {
@@ -77,7 +78,7 @@ function goOn() {
 function judge(text, kind) {
   const { target } = game;
   if (text === target) status.textContent = `It reads your ${target}. Clear, and write it differently.`;
-  else if (kind === "answer") status.textContent = `It took your ${target} for ${text}. If a person reads a ${target}: fooled!`;
+  else if (kind === "answer") status.textContent = `It took your ${target} for ${text}. If a person reads ${article(target)} ${target}: fooled!`;
   else status.textContent = `It is in doubt about your ${target}. Fooled by half.`;
 }
 
