@@ -36,11 +36,7 @@ ROOT = Path(__file__).parent.parent
 SAMPLE = ROOT / "tests" / "mnist"
 
 
-def flags(text: str) -> list[str]:
-    """Words of a command line."""
-    return text.split()
-
-
+flags = str.split
 SMALL = flags("--conv_channels 24 48 64 --line_channels 8 16 24 32 --lines_per_image 1")
 SHORT = flags("""
     --max_train_samples 700 --train_val_split 0.1 --max_steps 60 --per_device_train_batch_size 64

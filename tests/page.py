@@ -108,11 +108,11 @@ def draw(page: Page, strokes: list) -> None:
         drag(page, *place(page, stroke))
 
 
-def write(page: Page, number: str, width: float, gap: float) -> None:
-    """Write digits of that width side by side on the sheet's middle, 420x280, with a gap."""
+def write(page: Page, number: str, width: float, gap: float, middle: float = 140) -> None:
+    """Write digits of that width side by side on the sheet, 420x280, with a gap."""
     left = 140 - (len(number) * width + (len(number) - 1) * gap) / 2
     for index, digit in enumerate(number):
-        start = left + index * (width + gap), 140
+        start = left + index * (width + gap), middle
         draw(page, [(path - (70, 140)) * width / 140 + start for path in STROKES[digit]])
 
 

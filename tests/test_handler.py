@@ -31,8 +31,7 @@ def call(tmp_path_factory) -> Callable[..., Any]:
     handler = runpy.run_path(str(folder / "handler.py"))["EndpointHandler"](str(folder))
 
     def run(inputs: Any, parameters: Any = None) -> Any:
-        answer = handler({"inputs": inputs, "parameters": parameters})
-        return json.loads(json.dumps(answer))
+        return json.loads(json.dumps(handler({"inputs": inputs, "parameters": parameters})))
 
     return run
 
@@ -81,13 +80,12 @@ def test_an_endpoint_takes_lists_and_transparency(call, digits, pixels):
 
 
 def test_an_endpoint_says_what_is_wrong_with_a_call(call, digits):
-    file = encode(digits[0][0])
-    image = b64(file)
+    image = b64(encode(digits[0][0]))
     for *arguments, sentence in (
         ("", "not an image"),
         ("http://127.0.0.1/digit.png", "not an image"),
         (b64(b"%PDF-1.7"), "PNG"),
-        (b64(file[:-30]), "corrupted"),
+        (image[:-40], "corrupted"),
         (b64(encode(Image.new("1", (8001, 8001)))), "64 megapixels"),
         ("A" * 28_000_000, "20 MB"),
         (None, "string"),

@@ -184,15 +184,14 @@ def test_evaluate_and_continue_from_the_hub(train, output, digits, pixels, tmp_p
 
 
 def test_a_push_that_cannot_work_is_found_before_training(push, tmp_path):
-    for token, variables, sentence in (
+    for token, extra, sentence in (
         ("", {}, "nothing was trained. `hf auth login`"),
         ("hf_wrong", {}, r"\b401\b"),
         ("hf_read", {}, r"\b403\b"),
         ("hf_user", NO_NETWORK, "nothing was"),
     ):
-        flags = ("--dataset_name", SAMPLE)
-        done = push(tmp_path / "output", *flags, HF_TOKEN=token, status=1, **variables)
-        assert re.search(f"^train.py: (.|\n)*{sentence}", done.stderr, re.M), done.stderr
+        run = push(tmp_path / "output", "--dataset_name", SAMPLE, HF_TOKEN=token, status=1, **extra)
+        assert re.search(f"^train.py: (.|\n)*{sentence}", run.stderr, re.M), run.stderr
     assert not (tmp_path / "output" / "model.safetensors").exists()
 
 

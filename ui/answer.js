@@ -37,7 +37,7 @@ function show() {
   const length = text.includes("\n") ? "long lines" : text.length > 12 ? "long longer" : text.length > 2 ? "long" : "";
   const waits = writing || find(".writing");
   find(".verdict").className = ["verdict", kind, length, waits ? "writing" : ""].join(" ");
-  find(".top").textContent = text;
+  find(".top").innerHTML = text.replace(/.+/g, "<span>$&</span>"); // a line each
   clearTimeout(saying);
   if (!waits) say(text, said);
   else if (!writing) saying = setTimeout(say, PAUSE, text, said);
