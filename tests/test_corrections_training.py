@@ -81,9 +81,7 @@ def test_each_correction_is_trained_on_held_out_or_left_out(folder, model, expec
     assert len(trusted.left_out) == 0 and len(trusted.training) + len(trusted.held_out) == 78
 
 
-def test_a_run_tells_what_it_took_and_what_that_changed(
-    folder, corrected, expected, hub, train, tmp_path
-):
+def test_a_run_tells_what_it_took_and_changed(folder, corrected, expected, hub, train, tmp_path):
     """Card written, pushed, trained on from the Hub: at most a twentieth of the training split."""
     write_dataset_card(str(folder))
     card = (folder / "README.md").read_text()
@@ -91,17 +89,15 @@ def test_a_run_tells_what_it_took_and_what_that_changed(
     assert "from 2026-11-02 to 2026-11-26, with the answers of a/b" in card
     revision = hub.add("datasets/user/corrections", folder).sha
     output = tmp_path / "mnist-cnn"
-    run = flags("--max_train_samples 390 --max_steps 10 --disable_tqdm True")
-    run += flags("--do_train --conv_channels 8 --synthetic False --numbers False")  # quicker
-    data = "--dataset_name", SAMPLE, "--corrections", "user/corrections"
-    done = train(*data, *run, "--output_dir", output)
+    run = flags("--max_train_samples 390 --max_steps 10 --corrections user/corrections --do_train")
+    run += flags("--conv_channels 8 --synthetic False --numbers False --disable_tqdm True")
+    done = train("--dataset_name", SAMPLE, *run, "--output_dir", output)
     told = json.loads((output / "run.json").read_text())
     images, labels = (array[expected["held_out"]] for array in corrected)
     accuracy = []
     for path in (RELEASED_MODEL, output):
         found = probabilities(path, images)
-        right = np.where(labels < 0, found.max(1) < 0.5, found.argmax(1) == labels)
-        accuracy.append(right.mean())
+        accuracy.append(np.where(labels < 0, found.max(1) < 0.5, found.argmax(1) == labels).mean())
     assert told["corrections"] == {
         "dataset": "user/corrections",
         "revision": revision,

@@ -159,6 +159,11 @@ def odd(tmp_path_factory):
         ("--do_eval --model_name_or_path model --output_dir {odd}/trained", "a trained model"),
         ("--do_eval --dataset_name {sample} --model_name_or_path {odd}", "cannot be loaded"),
         ("--model_name_or_path /nope", "/nope: There is no such folder"),
+        ("--report_to tensorboard", "--report_to: .* tensorboard to be installed"),
+        (
+            "--dataset_name {sample} --max_train_samples 9 --max_steps 3 --learning_rate 1e30",
+            "diverged",
+        ),
     ],
 )
 def test_bad_input_is_a_sentence_and_overwrites_nothing(odd, tmp_path, argv, arguments, sentence):

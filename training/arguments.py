@@ -15,6 +15,7 @@ from typing import Literal
 import torch
 from transformers import HfArgumentParser, TrainingArguments
 from transformers.hf_argparser import HfArg
+from transformers.integrations import get_reporting_integration_callbacks
 from transformers.trainer_utils import sort_checkpoints
 
 from modeling_mnist import MnistConfig
@@ -219,6 +220,12 @@ def check_arguments(args: MnistTrainingArguments) -> None:
         raise InputError("--trust_corrections needs some: --corrections FOLDER_OR_HUB_ID.")
     if args.do_train and max(args.num_train_epochs, args.max_steps) <= 0:
         raise InputError("--num_train_epochs and --max_steps leave no step to train.")
+    try:
+        # The `Trainer` does this only when all data are made.
+        for integration in get_reporting_integration_callbacks(args.report_to):
+            integration()
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"--report_to: {error}") from error
     if args.do_train:
         return
     if args.model_name_or_path is None:

@@ -11,6 +11,8 @@ from PIL import Image, ImageDraw
 from scipy.special import softmax
 from transformers import EvalPrediction
 
+from training.errors import InputError
+
 BINS = 15  # of confidence, as in Guo et al. 2017
 
 
@@ -32,7 +34,12 @@ class DigitAccuracy(evaluate.Metric):
 
 
 def compute_metrics(prediction: EvalPrediction) -> dict[str, float]:
-    """Metrics of logits (N, 10) and one-hot labels (N, 10), as the `Trainer` gives them."""
+    """Metrics of logits (N, 10) and one-hot labels (N, 10), as the `Trainer` gives them.
+
+    `InputError` if logits are infinite or NaN.
+    """
+    if not np.isfinite(prediction.predictions).all():
+        raise InputError("The training has diverged: logits are not finite. Lower --learning_rate.")
     true, probabilities = prediction.label_ids.argmax(1), softmax(prediction.predictions, axis=1)
     accuracy = DigitAccuracy().compute(predictions=probabilities.argmax(1), references=true)
     return accuracy | {"calibration_error": expected_calibration_error(true, probabilities)}
