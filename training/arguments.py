@@ -220,12 +220,7 @@ def check_arguments(args: MnistTrainingArguments) -> None:
         raise InputError("--trust_corrections needs some: --corrections FOLDER_OR_HUB_ID.")
     if args.do_train and max(args.num_train_epochs, args.max_steps) <= 0:
         raise InputError("--num_train_epochs and --max_steps leave no step to train.")
-    try:
-        # The `Trainer` does this only when all data are made.
-        for integration in get_reporting_integration_callbacks(args.report_to):
-            integration()
-    except (RuntimeError, ValueError) as error:
-        raise InputError(f"--report_to: {error}") from error
+    check_trackers(args)
     if args.do_train:
         return
     if args.model_name_or_path is None:
@@ -234,6 +229,15 @@ def check_arguments(args: MnistTrainingArguments) -> None:
         raise InputError("--corrections are trained on, which --do_eval alone does not.")
     if args.push_to_hub:
         raise InputError("--push_to_hub needs training. To push a folder: hf upload ID FOLDER")
+
+
+def check_trackers(args: TrainingArguments) -> None:
+    """Raise `InputError` for a tracker that is not there; the `Trainer` looks when data are made."""
+    try:
+        for tracker in get_reporting_integration_callbacks(args.report_to):
+            tracker()
+    except (RuntimeError, ValueError) as error:
+        raise InputError(f"--report_to: {error}") from error
 
 
 def find_checkpoint(args: MnistTrainingArguments) -> str | None:

@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from transformers import HfArgumentParser, Trainer, TrainingArguments, set_seed
 
 from image_processing_mnist import InkFinder, MnistImageProcessor
-from training.arguments import find_checkpoint
+from training.arguments import check_trackers, find_checkpoint
 from training.data import load_splits, scale_pixels, to_tensors
 from training.ema import ExponentialMovingAverage
 from training.errors import InputError, told_by
@@ -97,6 +97,7 @@ def main() -> None:
         raise InputError(str(error)) from error
     if args.max_steps < 1:
         raise InputError("--max_steps must be at least 1: there are as many images as it needs.")
+    check_trackers(args)
     args.resume_from_checkpoint = find_checkpoint(args)
     set_seed(args.seed)
     if args.device.type == "cpu":  # beside the processes that make images
