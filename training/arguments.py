@@ -232,7 +232,7 @@ def check_arguments(args: MnistTrainingArguments) -> None:
 
 
 def check_trackers(args: TrainingArguments) -> None:
-    """Raise `InputError` for a tracker that is not there; the `Trainer` looks when data are made."""
+    """Raise `InputError` for a tracker that is not installed: the `Trainer` finds out late."""
     try:
         for tracker in get_reporting_integration_callbacks(args.report_to):
             tracker()
