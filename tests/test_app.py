@@ -278,8 +278,9 @@ def test_the_server_fails_and_comes_back(app_url, context):
         page.route(server, lambda route: route.fulfill(status=500))
         draw(page, [[(60, 260), (70, 260)]])
         expect(page.locator(error)).to_contain_text("stays here")
-        page.route(server, lambda route: route.fulfill(json=BUSY))
+        page.route(server, lambda route: route.fulfill(json=BUSY | {"text": "<b>1</b>"}))
         expect(page.locator(error)).to_contain_text("Too many")
+        expect(page.locator("#answer .top")).to_have_text("<b>1</b>")  # never HTML
         page.unroute(server)
         expect_digit(page, 4)
 
@@ -339,8 +340,7 @@ def test_on_every_screen_nothing_moves(app_url, browser, width, height, options)
         if height > width:
             expect(page.locator("#answer .images")).to_be_in_viewport(ratio=1)
         page.evaluate("addEventListener('scrollend', () => (window.scrolled = scrollY))")
-        x, y = beside["x"] + 50, beside["y"] + 70
-        swipe(page, *((x, y - 5 * step) for step in range(14)))
+        swipe(page, *((beside["x"] + 50, beside["y"] + 70 - 5 * step) for step in range(14)))
         page.wait_for_function("window.scrolled > 30")
 
         page.evaluate(MOVES)

@@ -5,6 +5,8 @@ let shown; // the digit that the bars and images are of
 let saying; // the timer of the sentences that wait until the pen rests
 let picked; // the tile that was clicked, and the text then: later answers with this text keep it
 const tellCorrections = props.corrects ? takeCorrections(() => shown) : () => {};
+// Never by innerHTML: a label is what a model's configuration says.
+const make = (tag, textContent = "") => Object.assign(document.createElement(tag), { textContent });
 const confidence = ({ probabilities }) => Math.max(...probabilities);
 const percent = (share) => (share > 0.99 ? ">99" : (100 * share).toFixed(share < 0.0995 ? 1 : 0)) + "%";
 const spoken = (digit, share) => `${digit}, ${percent(share).replace(">", "more than ").replace("%", " percent")}`;
@@ -37,7 +39,7 @@ function show() {
   const length = text.includes("\n") ? "long lines" : text.length > 12 ? "long longer" : text.length > 2 ? "long" : "";
   const waits = writing || find(".writing");
   find(".verdict").className = ["verdict", kind, length, waits ? "writing" : ""].join(" ");
-  find(".top").innerHTML = text.replace(/.+/g, "<span>$&</span>"); // a line each
+  find(".top").replaceChildren(...text.split("\n").filter(Boolean).map((line) => make("span", line)));
   clearTimeout(saying);
   if (!waits) say(text, said);
   else if (!writing) saying = setTimeout(say, PAUSE, text, said);
@@ -47,7 +49,7 @@ function show() {
     if (!isColumn && digit.line > digits[Math.max(i - 1, 0)].line) tiles.appendChild(document.createElement("hr"));
     const tile = tiles.appendChild(document.createElement("button"));
     tile.ariaLabel = spoken(digit.label, confidence(digit));
-    tile.innerHTML = `<canvas></canvas><b>${digit.label}</b>${percent(confidence(digit))}`;
+    tile.append(make("canvas"), make("b", digit.label), percent(confidence(digit)));
     tile.addEventListener("click", () => {
       picked = { text, i };
       choose(digits, i);
