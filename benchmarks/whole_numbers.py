@@ -4,7 +4,7 @@
 
 Prints three Markdown tables. Numbers are composed of MNIST's test digits, drawn with one pen: as
 they are, photographed, and on a form with a rule below and points between; and of UCI's pen digits.
-Number i of a row is made with a generator seeded by i, so that every run prints the same.
+Number i of a length and gap has a generator seeded by these, so that every run prints the same.
 """
 
 import re
@@ -171,10 +171,12 @@ def print_times(read: Callable, classify: Callable, digits: tuple, drawings: int
 
 
 def main() -> None:
-    options = parse(__doc__, **MODEL, **CARD, max_samples=(200, "of a row"), paper=("", PAPER))
+    options = parse(__doc__, **MODEL, **CARD, max_samples=(200, "a length"), paper=("", PAPER))
     folder, pen_file = Path(options.model_name_or_path), options.pen_digits_file
     if options.update_card and (options.train_val_split or not pen_file or not folder.is_dir()):
         sys.exit("--update_card takes --pen_digits_file, no split, and a model in a local folder.")
+    if options.paper and not any(Path(options.paper).glob("[0-9]*.*")):
+        sys.exit(f"--paper {options.paper} holds no image whose name begins with a number.")
     torch.set_num_threads(1)
     *mnist, model, processor = robustness.load(options)
     mnist_lines = (lambda digit, _: middle_line(digit), *mnist)

@@ -56,7 +56,7 @@ class ExponentialMovingAverage(AveragedModel, TrainerCallback):
         if state.global_step > self.teacher_from and not self.has_teacher:
             raise InputError(
                 "By these flags distillation starts before the checkpoint, which has no teacher. "
-                "Resume with the flags of that run, or with --distillation_share 0."
+                "Resume with the flags of that run."
             )
 
     def on_step_begin(self, args, state, control, **kwargs) -> None:
