@@ -34,7 +34,7 @@ import torch
 from accelerate.utils import broadcast_object_list
 from huggingface_hub import HfApi
 from scipy.special import softmax
-from transformers import set_seed
+from transformers import TrainerCallback, set_seed
 from transformers.trainer_utils import sort_checkpoints
 
 from image_processing_mnist import MnistImageProcessor
@@ -164,7 +164,7 @@ def train(trainer: MnistTrainer, corrections: Corrections | None) -> None:
     if corrections is not None:
         trainer.log_metrics("corrections", corrections.record)
     if is_first:
-        clear(output, resume)
+        trainer.add_callback(ClearEarlierRun)
     metrics = trainer.train(resume_from_checkpoint=resume).metrics
     trainer.save_model(_internal_call=True)  # or it would push at once, without card and plots
     trainer.log_metrics("train", metrics)
@@ -223,6 +223,13 @@ def add_images(
     if args.synthetic:
         inputs = images, labels, args.seed, processor
         training.append(*made("synthetic images", make_images, *inputs))
+
+
+class ClearEarlierRun(TrainerCallback):
+    """Clears the output folder when nothing stands in the way of the first step any more."""
+
+    def on_train_begin(self, args, state, control, **kwargs) -> None:
+        clear(Path(args.output_dir), args.resume_from_checkpoint)
 
 
 def clear(output: Path, resume: str | None) -> None:
